@@ -1,0 +1,1 @@
+"""leakgrid: does a PyO3 or Python upgrade make my extension leak, and where?"""

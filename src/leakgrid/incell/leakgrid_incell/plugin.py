@@ -1,0 +1,214 @@
+"""The pytest plugin of a cell: collects once, runs the planned batches, writes the journal.
+
+Loaded with ``-p leakgrid_incell.plugin``; does nothing unless ``LEAKGRID_PLAN`` names a plan.
+"""
+
+import gc
+import json
+import os
+import sys
+import time
+
+import pytest
+
+from leakgrid_incell.journal import Journal
+from leakgrid_incell.native import Requests, load_addresses, thread_count
+from leakgrid_incell.workers import Batch, Workers, die_with_parent
+
+_REASON_LENGTH = 600
+_ONE_PROCESS = {"numprocesses": None, "maxprocesses": None, "dist": "no", "tx": []}
+
+
+class Conductor:
+    """One run of pytest in a cell: what the plan asks for, in order."""
+
+    def __init__(self, plan):
+        self.plan = plan
+        self.journal = Journal(plan["journal"])
+        self.requests = Requests(plan["library"])
+        self.items = []
+        self.collection_errors = []
+        self.outcome = None
+
+    # -- collecting ---------------------------------------------------------------------------
+
+    def pytest_collectstart(self, collector):
+        self.journal.write("collecting", path=getattr(collector, "nodeid", ""))
+
+    def pytest_collectreport(self, report):
+        if report.failed:
+            self.collection_errors.append(report.nodeid)
+            self.journal.write(
+                "collection-error", path=report.nodeid, why=_short(report.longreprtext)
+            )
+
+    # -- running ------------------------------------------------------------------------------
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session):
+        self.items = list(session.items)
+        threads = thread_count()
+        self.journal.write(
+            "collected",
+            tests=[item.nodeid for item in self.items],
+            threads=threads,
+            allocator=os.environ.get("PYTHONMALLOC", ""),
+            fork=self.plan["fork"],
+            pid=os.getpid(),
+        )
+        gc.collect()
+        if self.plan["memcheck"]:
+            self.requests.message("phase", "import")
+            self.requests.added_leak_check()
+        if self.plan["fork"] and threads > 1:
+            self.journal.write("threads", count=threads)
+        elif self.plan["fork"]:
+            Workers(self.plan, self.journal, self.run_batch, self.limit_of).run(self.batches())
+        else:
+            for batch in self.batches()[:1]:
+                self.run_batch(batch, None)
+        self.journal.write("done")
+        _leave(0)
+        return True
+
+    def batches(self):
+        """The plan's batches as indices; a plan without any means everything in one batch."""
+        excluded = set(self.plan["exclude"])
+        if self.plan["batches"] is None:
+            wanted = [i for i, item in enumerate(self.items) if item.nodeid not in excluded]
+            return [Batch(0, wanted)]
+        by_name = {}
+        for index, item in enumerate(self.items):
+            by_name.setdefault(item.nodeid, []).append(index)
+        batches = []
+        for number, names in enumerate(self.plan["batches"]):
+            indices = [i for name in names if name not in excluded for i in by_name.get(name, ())]
+            batches.append(Batch(number, indices))
+        return batches
+
+    def limit_of(self, index):
+        """Seconds that a test may take; set-up before the first one counts as a test."""
+        name = self.items[index].nodeid if index >= 0 else ""
+        return self.plan["limits"].get(name, self.plan["limit"])
+
+    def run_batch(self, batch, slots):
+        """Run one batch in this process and say at its end what the process holds."""
+        self.journal.write("batch", batch=batch.number, pid=os.getpid())
+        # CPython gives up its locks in a forked child (PyOS_AfterFork_Child) and their memory is
+        # lost: that is the fork's, not the tests', so counting begins behind it.
+        self.requests.message("phase", "fork")
+        if self.plan["memcheck"]:
+            self.requests.leak_base()
+        self.requests.message("phase", "tests")
+        items = [self.items[index] for index in batch.indices]
+        for position, item in enumerate(items):
+            following = items[position + 1] if position + 1 < len(items) else None
+            if slots is not None:
+                slots.note(batch.number, batch.indices[position])
+            self.run_item(batch, batch.indices[position], item, following)
+        if slots is not None:
+            slots.note(batch.number, -1)
+        self.finish_batch(batch)
+
+    def run_item(self, batch, index, item, following):
+        requests = self.requests
+        self.outcome = Outcome()
+        self.journal.write("begin", batch=batch.number, test=index)
+        requests.message("test-begin", item.nodeid)
+        errors, began = requests.errors(), time.perf_counter()
+        try:
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        except (Exception, pytest.exit.Exception) as error:  # a plugin's fault, not the suite's end
+            self.outcome.fail("error", repr(error))
+        seconds, errors = time.perf_counter() - began, requests.errors() - errors
+        if self.plan["leak_checks"]:
+            _forget_last_exception()
+            gc.collect()
+            requests.added_leak_check()
+        requests.message("test-end", item.nodeid, "errors=%d" % errors)
+        self.journal.write(
+            "end", batch=batch.number, test=index, outcome=self.outcome.word,
+            seconds=round(seconds, 6), errors=errors, why=self.outcome.why,
+        )
+
+    def finish_batch(self, batch):
+        _forget_last_exception()
+        for _ in range(3):  # a cycle's finalizer may free another cycle
+            gc.collect()
+        libraries = self.plan["libraries"]
+        mapped = load_addresses() if sys.platform.startswith("linux") else {}
+        loaded = [path for path in libraries if os.path.realpath(path) in mapped]
+        totals, planted = {}, []
+        if self.plan["memcheck"]:
+            planted = self.requests.plant(self.plan["allocators"])
+            self.requests.message("phase", "final")
+            self.requests.added_leak_check()
+            totals = self.requests.totals()
+            self.requests.message("phase", "exit")
+        self.journal.write(
+            "batch-end", batch=batch.number, pid=os.getpid(), loaded=loaded,
+            planted=planted, totals=totals, threads=thread_count(),
+        )
+
+    def pytest_runtest_logreport(self, report):
+        if self.outcome is not None:
+            self.outcome.add(report)
+
+
+class Outcome:
+    """One word for a test from the reports of its phases."""
+
+    def __init__(self):
+        self.word = "passed"
+        self.why = ""
+
+    def add(self, report):
+        if report.failed:
+            self.fail("failed" if report.when == "call" else "error", report.longreprtext)
+        elif report.skipped and self.word == "passed":
+            self.word = "xfailed" if hasattr(report, "wasxfail") else "skipped"
+
+    def fail(self, word, why):
+        if self.word not in ("failed", "error"):
+            self.word, self.why = word, _short(why)
+
+
+def _short(text):
+    """The end of a failure's text, where pytest puts the error itself."""
+    text = text.strip()
+    return text if len(text) <= _REASON_LENGTH else "..." + text[-_REASON_LENGTH:]
+
+
+def _forget_last_exception():
+    """A failed test's traceback keeps its frames, and they keep objects, until the next one."""
+    for name in ("last_type", "last_value", "last_traceback", "last_exc"):
+        if hasattr(sys, name):
+            delattr(sys, name)
+
+
+def _leave(code):
+    """End without finalizing the interpreter, see Workers._fork."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            pass
+    os._exit(code)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config):
+    """A suite's own options may start xdist's workers, which nothing here would measure."""
+    if os.environ.get("LEAKGRID_PLAN"):
+        for option, value in _ONE_PROCESS.items():
+            if hasattr(config.option, option):
+                setattr(config.option, option, value)
+
+
+def pytest_configure(config):
+    path = os.environ.get("LEAKGRID_PLAN")
+    if path and not config.pluginmanager.has_plugin("leakgrid-conductor"):
+        with open(path, encoding="utf-8") as stream:
+            plan = json.load(stream)
+        die_with_parent()
+        config.pluginmanager.register(Conductor(plan), "leakgrid-conductor")

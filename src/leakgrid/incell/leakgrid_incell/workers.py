@@ -1,0 +1,153 @@
+"""Forked workers: each runs one batch of tests, and outlives none of its parent's limits.
+
+The parent (the zygote) has imported and collected everything once; a fork starts a worker in a
+fraction of a second where a fresh interpreter under Valgrind takes many. Only a single-threaded
+zygote may fork: a lock that another thread holds would stay locked in the child.
+"""
+
+import mmap
+import os
+import signal
+import struct
+import time
+
+_SLOT = struct.Struct("=qd")  # index of the running test (-1: none), monotonic start
+_PAUSE = 0.02
+_PR_SET_PDEATHSIG = 1
+
+
+class Slots:
+    """Shared memory in which each worker notes the test that it runs, and since when."""
+
+    def __init__(self, count):
+        self._memory = mmap.mmap(-1, max(1, count) * _SLOT.size)
+        for number in range(count):
+            self.note(number, -1)
+
+    def note(self, number, index):
+        _SLOT.pack_into(self._memory, number * _SLOT.size, index, time.monotonic())
+
+    def read(self, number):
+        """(index, seconds since it began)."""
+        index, began = _SLOT.unpack_from(self._memory, number * _SLOT.size)
+        return index, time.monotonic() - began
+
+
+class Batch:
+    """Tests (indices into the collected items) that one worker runs in order."""
+
+    def __init__(self, number, indices):
+        self.number = number
+        self.indices = list(indices)
+        self.losses = 0
+
+
+class Workers:
+    """Runs batches in forked workers, ``plan.jobs`` at a time, and replaces the ones that die.
+
+    A worker that dies or hangs is charged to the test it was running. With ``restart`` ``"all"``
+    the batch begins again without that test (memcheck: what a dead process had lost is not
+    known), with ``"rest"`` it goes on behind it.
+    """
+
+    def __init__(self, plan, journal, run_batch, limit_of):
+        self._plan = plan
+        self._journal = journal
+        self._run_batch = run_batch
+        self._limit_of = limit_of
+        self._slots = None
+
+    def run(self, batches):
+        waiting = list(batches)
+        self._slots = Slots(len(waiting))
+        running = {}
+        while waiting or running:
+            while waiting and len(running) < self._plan["jobs"]:
+                batch = waiting.pop(0)
+                if batch.indices:
+                    running[self._fork(batch)] = batch
+            for pid, status in self._ended(running):
+                batch = running.pop(pid)
+                if status != 0:
+                    self._lost(batch, pid, status)
+                    if batch.indices:
+                        waiting.insert(0, batch)
+            time.sleep(_PAUSE)
+
+    def _fork(self, batch):
+        self._slots.note(batch.number, -1)
+        pid = os.fork()
+        if pid:
+            return pid
+        code = 70
+        try:
+            die_with_parent()
+            self._run_batch(batch, self._slots)
+            code = 0
+        except BaseException as error:  # noqa: BLE001 - whatever it was, the parent must hear it
+            self._journal.write("worker-error", batch=batch.number, error=repr(error)[:2000])
+        finally:
+            # No finalization: at a normal exit the interpreter drops its last references in an
+            # order that memcheck reports as more than a thousand lost blocks.
+            os._exit(code)
+
+    def _ended(self, running):
+        """Yield (pid, status) of workers that ended or were killed for going past a limit."""
+        for pid in list(running):
+            index, seconds = self._slots.read(running[pid].number)
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                yield pid, status
+            elif seconds > self._limit_of(index):
+                kill_tree(pid)
+                os.waitpid(pid, 0)
+                yield pid, "hung"
+
+    def _lost(self, batch, pid, status):
+        index, seconds = self._slots.read(batch.number)
+        batch.losses += 1
+        hung = status == "hung"
+        number = 0 if hung or not os.WIFSIGNALED(status) else os.WTERMSIG(status)
+        code = os.WEXITSTATUS(status) if not hung and os.WIFEXITED(status) else None
+        self._journal.write(
+            "lost", batch=batch.number, pid=pid, test=index, hung=hung,
+            signal=number, exit=code, seconds=round(seconds, 3),
+        )
+        if index < 0 or batch.losses > self._plan["most_losses"]:
+            self._journal.write("gave-up", batch=batch.number, tests=batch.indices)
+            batch.indices = []
+        elif self._plan["restart"] == "all":
+            batch.indices.remove(index)
+        else:
+            batch.indices = batch.indices[batch.indices.index(index) + 1 :]
+
+
+def die_with_parent():
+    """A cell's process must not outlive a killed run: Linux's PR_SET_PDEATHSIG (prctl(2))."""
+    try:
+        import ctypes  # noqa: PLC0415
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    except (ImportError, AttributeError, OSError):
+        pass
+
+
+def kill_tree(root):
+    """Kill a process and all that it started, deepest knowledge first, through /proc."""
+    children = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open("/proc/%s/stat" % name, encoding="utf-8", errors="replace") as stat:
+                    parent = int(stat.read().rpartition(")")[2].split()[1])
+            except (OSError, ValueError, IndexError):
+                continue
+            children.setdefault(parent, []).append(int(name))
+    doomed = [root]
+    for pid in doomed:
+        doomed.extend(children.get(pid, ()))
+    for pid in doomed:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except OSError:
+            pass

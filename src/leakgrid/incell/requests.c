@@ -1,0 +1,63 @@
+/* Valgrind client requests for the code inside a cell, loaded with ctypes.
+ *
+ * Outside Valgrind every request is a few no-op instructions, so the same library serves the
+ * native screen. See valgrind.h and memcheck.h, "client requests", in Valgrind's manual
+ * (mc-manual.html#mc-manual.clientreqs). Needs no Python headers: one build for all Pythons.
+ */
+#include <malloc.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <valgrind/memcheck.h>
+#include <valgrind/valgrind.h>
+
+#define CANARY __attribute__((noinline, visibility("default")))
+#define EXPORT __attribute__((visibility("default")))
+
+EXPORT int leakgrid_running(void) { return (int)RUNNING_ON_VALGRIND; }
+
+EXPORT void leakgrid_message(const char *text) { VALGRIND_PRINTF("%s", text); }
+
+/* Errors so far, repeats included: their difference over a test names every test that has one. */
+EXPORT unsigned long leakgrid_errors(void) { return (unsigned long)VALGRIND_COUNT_ERRORS; }
+
+/* Reports what has been lost since the last check only (deltas in the text of each record). */
+EXPORT void leakgrid_added_leak_check(void) { VALGRIND_DO_ADDED_LEAK_CHECK; }
+
+/* Makes the present state what the next added check compares with; prints nothing. */
+EXPORT void leakgrid_leak_base(void) { VALGRIND_DO_QUICK_LEAK_CHECK; }
+
+/* The last check's sums. out: lost (definite and indirect), possible, reachable, suppressed;
+ * bytes, then blocks. */
+EXPORT void leakgrid_totals(unsigned long *out) {
+  unsigned long leaked = 0, dubious = 0, reachable = 0, suppressed = 0;
+  VALGRIND_COUNT_LEAKS(leaked, dubious, reachable, suppressed);
+  out[0] = leaked, out[1] = dubious, out[2] = reachable, out[3] = suppressed;
+  VALGRIND_COUNT_LEAK_BLOCKS(leaked, dubious, reachable, suppressed);
+  out[4] = leaked, out[5] = dubious, out[6] = reachable, out[7] = suppressed;
+}
+
+/* Bytes in use of the C allocator, mapped blocks included. */
+EXPORT size_t leakgrid_heap(void) {
+  struct mallinfo2 info = mallinfo2();
+  return info.uordblks + info.hblkhd;
+}
+
+/* The volatile store keeps the allocation; overwriting it loses the only pointer to it. */
+#define LOSE(expression)                  \
+  do {                                    \
+    void *volatile lost = (expression);   \
+    lost = NULL;                          \
+    (void)lost;                           \
+  } while (0)
+
+CANARY void leakgrid_canary_malloc(void) { LOSE(malloc(72)); }
+
+CANARY void leakgrid_canary_object(void *(*allocate)(size_t)) { LOSE(allocate(72)); }
+
+CANARY void leakgrid_canary_rust(void *(*allocate)(size_t, size_t)) { LOSE(allocate(72, 8)); }
+
+/* Overwrite what the canaries left on the stack, where memcheck would take it for a pointer. */
+CANARY void leakgrid_canary_wipe(void) {
+  volatile char dirt[4096];
+  for (size_t i = 0; i < sizeof dirt; i++) dirt[i] = 0;
+}

@@ -1,0 +1,351 @@
+"""Sessions for noxfiles: one per cell of a matrix file, plus ``report`` and ``accept``.
+
+A project that wants its own matrix writes this into its noxfile.py::
+
+    from leakgrid.nox import sessions
+
+    sessions("matrix.toml")
+
+and runs ``nox -s valgrind`` or ``nox -s "valgrind(python='3.13', pyo3='0.30.1')"``. Listing needs
+only nox and leakgrid's sources: no network, no Valgrind, no interpreter.
+
+Nox itself never looks for the cells' Pythons (``python=False``): it sees only the active Python of
+a version manager, and a missing one would fail or skip the session depending on ``CI``. Each
+session calls ``leakgrid check``, which finds interpreters itself; a cell that was not evaluated is
+a skipped session with its reason, and a run that evaluated no cell fails.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nox
+from nox.command import CommandFailed
+
+from leakgrid.errors import ConfigError, DataError
+from leakgrid.finding import CellResult
+from leakgrid.matrix import CellPlan, Matrix, expand, load
+from leakgrid.reports import terminal
+
+#: ``<pid>:<folder>`` of the nox run that this process belongs to (``-j`` starts one nox per cell).
+_RUN_VARIABLE = "LEAKGRID_NOX_RUN"
+_NOT_EVALUATED = 3
+_MEANING = {
+    0: "clean, known or improved",
+    1: "regressed or unbaselined",
+    2: "usage or configuration error",
+    3: "not evaluated",
+    4: "cannot be trusted",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Where leakgrid runs: this interpreter if it has everything, else one that nox makes once.
+
+    ``install`` are pip's arguments for making it; ``distributions`` are the installed packages
+    that make this interpreter good enough.
+    """
+
+    install: tuple[str, ...] = ("leakgrid",)
+    distributions: tuple[str, ...] = ("leakgrid", "lxml", "packaging", "pyelftools", "rich")
+    session: str = "leakgrid-environment"
+
+    @property
+    def complete(self) -> bool:
+        """Whether the running interpreter has every distribution."""
+        try:
+            for name in self.distributions:
+                importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            return False
+        return True
+
+    @property
+    def requires(self) -> list[str]:
+        """What a session that uses the environment puts into ``requires=``."""
+        return [] if self.complete else [self.session]
+
+    def python(self, session: nox.Session) -> str:
+        """The interpreter to run leakgrid and its tools with."""
+        if self.complete:
+            return sys.executable
+        return self._record(session).read_text(encoding="utf-8").strip()
+
+    def register(self) -> None:
+        """Add the session that makes the environment, where one is needed."""
+        if self.complete:
+            return
+        wanted = ", ".join(repr(name) for name in self.distributions)
+        check = f"from importlib.metadata import version\nfor name in ({wanted},): version(name)"
+
+        def make(session: nox.Session) -> None:
+            """Make the environment that leakgrid runs in (once)."""
+            seen = _ExitCode()
+            session.run("python", "-c", check, success_codes=seen, silent=True, log=False)
+            if seen.code:
+                session.install(*self.install)
+            self._record(session).write_text(f"{session.bin}/python\n", encoding="utf-8")
+
+        nox.session(name=self.session, reuse_venv=True, default=False)(make)
+
+    @staticmethod
+    def _record(session: nox.Session) -> Path:
+        # Nox shortens long environment paths to a hash, so the path is written down, not guessed.
+        return session.cache_dir / "leakgrid-python"
+
+
+def sessions(
+    matrix: str | Path = "matrix.toml",
+    *,
+    name: str = "valgrind",
+    environment: Environment | None = None,
+) -> Environment:
+    """Register ``valgrind`` (one session per cell), ``report`` and ``accept`` with nox.
+
+    ``matrix`` is the matrix file, ``name`` the sessions' name, ``environment`` where leakgrid runs.
+    Cells of the default target are called ``valgrind(python='3.13', pyo3='0.30.1')``, others end in
+    ``, target='...'``. Cells of targets with ``default = false`` run only when asked for by name,
+    tag or keyword. A faulty matrix file ends nox with exit code 2 and every fault.
+    """
+    path = Path(matrix).resolve()
+    try:
+        grid = load(path)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(ConfigError.exit_code) from error
+    environment = environment or Environment()
+    environment.register()
+    run = _Run.join(path.parent)
+    plans = expand(grid)
+    _register_cells(name, grid, plans, _evaluator(path, plans, environment, run), environment)
+    _register_command(
+        "report", "Print the stored results again (-- --format markdown).", environment
+    )
+    _register_command(
+        "accept", 'Write baselines from stored results (-- CELL --reason "...").', environment
+    )
+    return environment
+
+
+def session_name(name: str, plan: CellPlan, default_target: str) -> str:
+    """The exact name of a cell's session: ``valgrind(python='3.13', pyo3='0.30.1')``."""
+    return f"{name}({_signature(plan, default_target)})"
+
+
+class _ExitCode(list[int]):
+    """Nox only asks whether an exit code is among the successful ones: remember which it was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.code = 0
+
+    def __contains__(self, code: object) -> bool:
+        self.code = int(str(code))
+        # Negative: a signal, which nox then reports itself.
+        return self.code >= 0
+
+
+_Evaluate = Callable[[nox.Session, str, str, str], None]
+
+
+def _register_cells(
+    name: str,
+    grid: Matrix,
+    plans: Iterable[CellPlan],
+    evaluate: _Evaluate,
+    environment: Environment,
+) -> None:
+    """Default cells are one parametrized session; the others are sessions of their own.
+
+    A parametrized session's plain name selects all of it, and ``nox -s valgrind`` must not start
+    cells that are not default ones.
+    """
+    options: dict[str, Any] = {
+        "python": False,
+        "allow_parallel": True,
+        "requires": environment.requires,
+    }
+    plans = list(plans)
+    params = [
+        nox.param(
+            plan.cell.python,
+            plan.cell.pyo3,
+            plan.cell.target,
+            id=_signature(plan, grid.default_target),
+            tags=_tags(plan),
+        )
+        for plan in plans
+        if plan.default
+    ]
+
+    def valgrind(session: nox.Session, python: str, pyo3: str, target: str) -> None:
+        """Evaluate one cell: build, run the suite under Valgrind, compare with the baseline."""
+        evaluate(session, python, pyo3, target)
+
+    if params:
+        parametrized = nox.parametrize("python,pyo3,target", params)(valgrind)
+        nox.session(name=name, **options)(parametrized)
+    for plan in plans:
+        if not plan.default:
+            _register_single(session_name(name, plan, grid.default_target), plan, evaluate, options)
+
+
+def _register_single(
+    name: str, plan: CellPlan, evaluate: _Evaluate, options: Mapping[str, Any]
+) -> None:
+    def single(session: nox.Session) -> None:
+        """Evaluate one cell that is not a default one."""
+        evaluate(session, plan.cell.python, plan.cell.pyo3, plan.cell.target)
+
+    nox.session(name=name, tags=_tags(plan), default=False, **options)(single)
+
+
+def _register_command(command: str, doc: str, environment: Environment) -> None:
+    def call(session: nox.Session) -> None:
+        session.run(
+            environment.python(session), "-m", "leakgrid", command, *session.posargs, external=True
+        )
+
+    call.__doc__ = doc
+    nox.session(name=command, python=False, default=False, requires=environment.requires)(call)
+
+
+def _signature(plan: CellPlan, default_target: str) -> str:
+    text = f"python={plan.cell.python!r}, pyo3={plan.cell.pyo3!r}"
+    return text if plan.cell.target == default_target else f"{text}, target={plan.cell.target!r}"
+
+
+def _tags(plan: CellPlan) -> list[str]:
+    """For ``nox -t`` and ``nox -k``: the latter reads Python names, so ``py313``."""
+    parts = (plan.cell.target, f"py{plan.cell.python.replace('.', '')}", f"pyo3_{plan.cell.pyo3}")
+    return [*plan.tags, *(re.sub(r"\W", "_", part) for part in parts)]
+
+
+def _evaluator(
+    path: Path, plans: Iterable[CellPlan], environment: Environment, run: _Run
+) -> _Evaluate:
+    known = {(plan.cell.python, plan.cell.pyo3, plan.cell.target): plan for plan in plans}
+
+    def evaluate(session: nox.Session, python: str, pyo3: str, target: str) -> None:
+        plan = known[python, pyo3, target]
+        if plan.excluded:
+            reason = f"excluded by {path.name}: {plan.excluded}"
+            run.note(plan, _NOT_EVALUATED, reason)
+            session.skip(reason)
+        command = [environment.python(session), "-m", "leakgrid", "check", target]
+        command += ["--python", python, "--pyo3", pyo3, "--matrix", str(path)]
+        command += ["--json", str(run.result_file(plan))]
+        if session.posargs:
+            command += ["--", *session.posargs]
+        code, output = _call(session, command)
+        reason = run.note(plan, code)
+        _conclude(session, plan, code, reason, output)
+
+    return evaluate
+
+
+def _call(session: nox.Session, command: list[str]) -> tuple[int, str]:
+    """Run a command; its exit code, and its output where ``-j`` holds it back."""
+    seen = _ExitCode()
+    output = session.run(*command, external=True, success_codes=seen, silent=session.parallel)
+    return seen.code, output if isinstance(output, str) else ""
+
+
+def _conclude(session: nox.Session, plan: CellPlan, code: int, reason: str, output: str) -> None:
+    """Turn leakgrid's exit code into nox's outcome: passed, skipped or failed."""
+    line = f"{plan.cell.name}: {reason}"
+    if code == 0:
+        session.log(line)
+        return
+    if code == _NOT_EVALUATED:
+        session.skip(reason)
+    # Under -j the findings come with the grid; a result says why by itself, a crash does not.
+    if output and reason == _MEANING.get(code):
+        session.log(output.rstrip())
+    session.warn(line)
+    raise CommandFailed(line, return_code=code)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One nox invocation: where its cells leave their results for the grid at the end.
+
+    Under ``-j`` every cell is a nox process of its own whose output is held back, so the results
+    meet in a folder; the first nox process prints the grid when it exits.
+    """
+
+    folder: Path
+
+    @classmethod
+    def join(cls, base: Path) -> _Run:
+        """The run of the parent nox under ``-j``, else a new one that ends with this process."""
+        pid, _, folder = os.environ.get(_RUN_VARIABLE, "").partition(":")
+        if pid == str(os.getppid()):
+            return cls(Path(folder))
+        run = cls(base / ".leakgrid" / "nox" / f"{os.getpid()}-{time.time_ns()}")
+        os.environ[_RUN_VARIABLE] = f"{os.getpid()}:{run.folder}"
+        atexit.register(run.finish, os.getpid())
+        return run
+
+    def result_file(self, plan: CellPlan) -> Path:
+        """Where ``leakgrid check`` puts the cell's result."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self.folder / f"{plan.cell.name.replace('/', '--')}.json"
+
+    def note(self, plan: CellPlan, code: int, reason: str = "") -> str:
+        """Keep a cell's exit code; returns the reason, from its result where there is one."""
+        file = self.result_file(plan)
+        result = None if reason else _read(file)
+        if result:
+            reason = f"{result.verdict}: {result.reason}"
+        else:
+            reason = reason or _MEANING.get(code, f"exit code {code}")
+            stand_in = CellResult(
+                target=plan.cell.target,
+                python={"version": plan.cell.python},
+                pyo3=plan.cell.pyo3,
+                verdict="unsupported" if code == _NOT_EVALUATED else "crashed",
+                reason=reason,
+            )
+            file.write_text(json.dumps(stand_in.to_dict()), encoding="utf-8")
+        file.with_suffix(".code").write_text(str(code), encoding="utf-8")
+        return reason
+
+    def finish(self, pid: int) -> None:
+        """Print the grid; fail the run when no cell was evaluated (nox calls skipped a success)."""
+        if pid != os.getpid() or not self.folder.is_dir():
+            return
+        codes = [int(file.read_text()) for file in self.folder.glob("*.code")]
+        results = [result for result in map(_read, sorted(self.folder.glob("*.json"))) if result]
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if not codes:
+            return
+        print("\n" + terminal.render(results, color=sys.stdout.isatty()), flush=True)
+        if set(codes) <= {_NOT_EVALUATED}:
+            print(
+                "No cell was evaluated, so this run says nothing about leaks.\n"
+                "The reasons are above; each cell names what it needs.",
+                file=sys.stderr,
+                flush=True,
+            )
+            # An exit handler cannot change the exit code in any other way.
+            os._exit(1)
+
+
+def _read(file: Path) -> CellResult | None:
+    try:
+        return CellResult.from_dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, DataError):
+        return None

@@ -1,0 +1,204 @@
+"""What every report needs: order, grouping, and the words for sizes and cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from packaging.version import InvalidVersion, Version
+
+from leakgrid.finding import CellResult, Finding
+from leakgrid.signature import Frame, Owner
+
+FINE = frozenset({"clean", "known", "improved"})
+LEAKING = frozenset({"regressed", "unbaselined"})
+NOT_EVALUATED = frozenset({"unsupported", "build-failed", "tests-failed", "no-tests"})
+
+_OWNERS = list(Owner)
+_STATES = ("new", "changed", "unbaselined", "known")
+_STORY = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One finding in every cell that has it: the same signature in one target."""
+
+    target: str
+    state: str
+    finding: Finding
+    cells: tuple[CellResult, ...]
+
+
+def minor(result: CellResult) -> str:
+    """The Python of a result as the grid names it: ``3.13``, ``3.13t``."""
+    version = str(result.python.get("version", "?"))
+    suffix = "t" if "t" in str(result.python.get("abiflags", "")) else ""
+    return ".".join(version.removesuffix("t").split(".")[:2]) + (
+        suffix or ("t" if version.endswith("t") else "")
+    )
+
+
+def cell_id(result: CellResult) -> str:
+    """The cell's name on the command line: ``mrrc/py3.12-pyo3-0.30.1``."""
+    return f"{result.target}/py{minor(result)}-pyo3-{result.pyo3}"
+
+
+def version_key(text: str) -> tuple[Version, str]:
+    """Sorts versions as versions, and anything else before them."""
+    try:
+        return Version(text.removesuffix("t")), text
+    except InvalidVersion:
+        return Version("0"), text
+
+
+def by_target(results: Iterable[CellResult]) -> dict[str, list[CellResult]]:
+    """Results per target in the order of their first appearance, cells by PyO3, then Python."""
+    targets: dict[str, list[CellResult]] = {}
+    for result in results:
+        targets.setdefault(result.target, []).append(result)
+    for cells in targets.values():
+        cells.sort(key=lambda cell: (version_key(cell.pyo3), version_key(minor(cell))))
+    return targets
+
+
+def axes(cells: Sequence[CellResult]) -> tuple[list[str], list[str]]:
+    """The Pythons (down) and PyO3 versions (across) of one target's cells."""
+    pythons = sorted({minor(cell) for cell in cells}, key=version_key)
+    return pythons, sorted({cell.pyo3 for cell in cells}, key=version_key)
+
+
+def groups(results: Iterable[CellResult]) -> list[Group]:
+    """Findings, the ones that matter first: new, then in one's own code, then big."""
+    found: dict[tuple[str, str, str], list[tuple[Finding, CellResult]]] = {}
+    for result in results:
+        for finding in result.findings:
+            key = (result.target, _state(result, finding), finding.id)
+            found.setdefault(key, []).append((finding, result))
+    merged = [
+        Group(target, state, items[0][0], tuple(cell for _, cell in items))
+        for (target, state, _), items in found.items()
+    ]
+    return sorted(merged, key=_weight)
+
+
+def _state(result: CellResult, finding: Finding) -> str:
+    """``known``, ``new``, ``changed`` or ``unbaselined``.
+
+    A finding that no comparison mentions is never called known, whatever the verdict.
+    """
+    for state in ("known", "changed", "new"):
+        if finding.id in result.comparison.get(state, ()):
+            return "unbaselined" if result.verdict == "unbaselined" else state
+    return "unbaselined" if result.verdict == "unbaselined" else "new"
+
+
+def _weight(group: Group) -> tuple[int, int, float, str, str]:
+    finding = group.finding
+    return (
+        _STATES.index(group.state),
+        _OWNERS.index(finding.owner),
+        -finding.bytes,
+        group.target,
+        finding.id,
+    )
+
+
+def size(finding: Finding) -> str:
+    """``500 bytes in 1 block per call``; empty for memory errors, which have no size."""
+    if not finding.blocks and not finding.bytes:
+        return ""
+    per = "per call" if finding.per_call else "per process"
+    return (
+        f"{_number(finding.bytes)} {_plural('byte', finding.bytes)} in "
+        f"{_number(finding.blocks)} {_plural('block', finding.blocks)} {per}"
+    )
+
+
+def headline(finding: Finding) -> str:
+    """What was seen, in one line: the detector's summary or kind, and the size."""
+    what = finding.summary or finding.kind
+    amount = size(finding)
+    return one_line(f"{what} ({amount})" if amount else what)
+
+
+def story(finding: Finding) -> list[Frame | None]:
+    """The few frames that tell the story; ``None`` stands for frames left out.
+
+    Innermost first: the frame that allocated or erred, then the owner's own frames, which are the
+    ones that somebody can change; all of them when there are few.
+    """
+    frames = finding.frames
+    if len(frames) <= _STORY:
+        return list(frames)
+    wanted = {0}
+    own = [at for at, frame in enumerate(frames) if frame.owner == finding.owner]
+    extension = [at for at, frame in enumerate(frames) if frame.owner == Owner.EXTENSION]
+    for at in [*own[:3], *extension[:2], *range(len(frames))]:
+        if len(wanted) < _STORY:
+            wanted.add(at)
+    told: list[Frame | None] = []
+    for at in range(len(frames)):
+        if at in wanted:
+            told.append(frames[at])
+        elif told and told[-1] is not None:
+            told.append(None)
+    return told
+
+
+def place(frame: Frame) -> str:
+    """Where a frame is: file and line, else the library."""
+    if not frame.file:
+        return one_line(frame.object)
+    return one_line(f"{frame.file}:{frame.line}" if frame.line else frame.file)
+
+
+def some(items: Sequence[str], limit: int = 3) -> str:
+    """The first few, and how many more there are."""
+    shown = ", ".join(one_line(item) for item in items[:limit])
+    rest = len(items) - limit
+    return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+def cells_text(cells: Sequence[CellResult]) -> str:
+    """``Python 3.12 x PyO3 0.29.0, ...`` for the first few cells."""
+    return some([f"Python {minor(cell)} x PyO3 {cell.pyo3}" for cell in cells], 4)
+
+
+def left_out(result: CellResult) -> dict[str, list[str]]:
+    """The tests that could not be judged, by outcome."""
+    found: dict[str, list[str]] = {}
+    for node, record in result.tests.items():
+        if record.outcome not in ("passed", "skipped", "xfailed"):
+            found.setdefault(record.outcome, []).append(node)
+    return found
+
+
+def not_checked(results: Iterable[CellResult]) -> dict[str, int]:
+    """What was switched off or could not be seen, and in how many cells."""
+    counts: dict[str, int] = {}
+    for result in results:
+        for sentence in result.not_checked:
+            counts[sentence] = counts.get(sentence, 0) + 1
+    return counts
+
+
+def seconds(timing: Mapping[str, object], key: str) -> float:
+    """Wall (``seconds``) or CPU (``cpu``) seconds of all stages together."""
+    total = 0.0
+    for stage in timing.values():
+        value = stage.get(key, 0) if isinstance(stage, Mapping) else 0
+        total += value if isinstance(value, (int, float)) else 0
+    return total
+
+
+def one_line(text: str) -> str:
+    """Text from elsewhere made safe for a terminal: one line, no control characters."""
+    return "".join(char if char.isprintable() else " " for char in text).strip()
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
+
+
+def _plural(word: str, count: float) -> str:
+    return word if count == 1 else f"{word}s"

@@ -1,0 +1,236 @@
+"""From what a cell showed to one word, and one sentence that says what to do about it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from leakgrid.baseline import measured_tests
+from leakgrid.comparison import Comparison, Entry
+from leakgrid.finding import Finding, TestRecord
+
+
+class Verdict(StrEnum):
+    """The words of DESIGN section 6, the best first."""
+
+    CLEAN = "clean"
+    KNOWN = "known"
+    IMPROVED = "improved"
+    UNBASELINED = "unbaselined"
+    NO_TESTS = "no-tests"
+    TESTS_FAILED = "tests-failed"
+    UNSUPPORTED = "unsupported"
+    BUILD_FAILED = "build-failed"
+    BLIND = "blind"
+    TIMED_OUT = "timed-out"
+    CRASHED = "crashed"
+    INTERRUPTED = "interrupted"
+    REGRESSED = "regressed"
+
+
+_EXIT_CODES = {
+    Verdict.CLEAN: 0,
+    Verdict.KNOWN: 0,
+    Verdict.IMPROVED: 0,
+    Verdict.UNBASELINED: 1,
+    Verdict.REGRESSED: 1,
+    Verdict.NO_TESTS: 3,
+    Verdict.TESTS_FAILED: 3,
+    Verdict.UNSUPPORTED: 3,
+    Verdict.BUILD_FAILED: 3,
+    Verdict.BLIND: 4,
+    Verdict.TIMED_OUT: 4,
+    Verdict.CRASHED: 4,
+    Verdict.INTERRUPTED: 4,
+}
+_RANK = {verdict: rank for rank, verdict in enumerate(Verdict)}
+NOT_EVALUATED = frozenset(verdict for verdict, code in _EXIT_CODES.items() if code == 3)
+
+
+def exit_code(verdict: str) -> int:
+    """The exit code of DESIGN section 5 for one cell. Raises ValueError on an unknown word."""
+    return _EXIT_CODES[Verdict(verdict)]
+
+
+def worst(verdicts: Iterable[str]) -> Verdict | None:
+    """The verdict that outranks all others, or None where there is none."""
+    return max((Verdict(verdict) for verdict in verdicts), key=_RANK.__getitem__, default=None)
+
+
+def run_exit_code(verdicts: Iterable[str]) -> int:
+    """The exit code of a whole run.
+
+    The worst evaluated cell decides; cells that could not be evaluated do not fail a run in which
+    others could, but a run that evaluated no cell at all exits 3.
+    """
+    words = [Verdict(verdict) for verdict in verdicts]
+    evaluated = [word for word in words if word not in NOT_EVALUATED]
+    chosen = worst(evaluated)
+    return 3 if chosen is None else exit_code(chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What :func:`decide` judges.
+
+    ``comparison`` is None where nothing could be compared; ``has_baseline`` tells whether an
+    accepted baseline exists. ``confirmed`` holds ids that a second run showed again, None where no
+    second run was made. ``grown_again`` holds ids of changed findings that had grown there too.
+    ``tests_at_acceptance`` is the number of tests when the baseline was accepted (0: unknown).
+    ``blind`` lists reasons why a leak could be hidden (the canary was not found, another
+    allocator); ``crashed``, ``timed_out`` and ``interrupted`` are sentences about the run as a
+    whole, empty where nothing of the kind happened. ``passed`` is the number of tests that were
+    measured. ``cell`` is the cell's name, for the command that is suggested.
+    """
+
+    cell: str
+    findings: Sequence[Finding] = ()
+    comparison: Comparison | None = None
+    has_baseline: bool = False
+    tests: Mapping[str, TestRecord] = field(default_factory=dict)
+    confirmed: frozenset[str] | None = None
+    grown_again: frozenset[str] | None = None
+    tests_at_acceptance: int = 0
+    blind: Sequence[str] = ()
+    crashed: str = ""
+    timed_out: str = ""
+    interrupted: str = ""
+
+
+def regressions(facts: Facts) -> tuple[Entry, ...]:
+    """New findings that a second run confirmed, and accepted ones that grew in both runs.
+
+    More tests than at acceptance explain more blocks, so growth counts only without them.
+    """
+    if facts.comparison is None or not facts.has_baseline:
+        return ()
+    new = [e for e in facts.comparison.new if _in(facts.confirmed, e)]
+    more_tests = 0 < facts.tests_at_acceptance < measured_tests(facts.tests)
+    grown = [] if more_tests else [
+        e for e in facts.comparison.changed if e.grown and _in(facts.grown_again, e)
+    ]  # fmt: skip
+    return (*new, *grown)
+
+
+def _in(ids: frozenset[str] | None, entry: Entry) -> bool:
+    """None means that nobody looked a second time: then the one run counts."""
+    return ids is None or entry.id in ids
+
+
+def decide(facts: Facts) -> tuple[Verdict, str]:
+    """The verdict and its sentence; the first of these that applies.
+
+    A confirmed regression; interrupted; crashed; timed out; blind; no tests or none passed; no
+    baseline; improved; known; clean.
+    """
+    if worse := regressions(facts):
+        return Verdict.REGRESSED, _regressed(facts, worse)
+    return _untrusted(facts) or _untested(facts) or _compared(facts)
+
+
+def _untrusted(facts: Facts) -> tuple[Verdict, str] | None:
+    if facts.interrupted:
+        return Verdict.INTERRUPTED, facts.interrupted
+    crashed = _with_outcome(facts, "crashed")
+    if facts.crashed or crashed:
+        return Verdict.CRASHED, facts.crashed or _ended(crashed, "ended the interpreter")
+    hung = _with_outcome(facts, "hung")
+    if facts.timed_out or hung:
+        return Verdict.TIMED_OUT, facts.timed_out or _ended(hung, "did not finish in time")
+    if facts.blind:
+        return Verdict.BLIND, (
+            f"A leak could be hidden: {'; '.join(facts.blind)}. "
+            "Nothing this cell says about leaks can be trusted until that is put right."
+        )
+    return None
+
+
+def _untested(facts: Facts) -> tuple[Verdict, str] | None:
+    if not facts.tests:
+        return Verdict.NO_TESTS, (
+            "pytest collected no test, so nothing was measured; name the tests with --tests or "
+            "`tests` in the target's table."
+        )
+    if not measured_tests(facts.tests):
+        first = next(iter(facts.tests))
+        record = facts.tests[first]
+        return Verdict.TESTS_FAILED, (
+            f"None of {_count(len(facts.tests), 'test')} passed ({first}: {record.outcome}), so "
+            "nothing was measured; make the suite pass without Valgrind first."
+        )
+    return None
+
+
+def _compared(facts: Facts) -> tuple[Verdict, str]:
+    measured = _count(measured_tests(facts.tests), "test")
+    if not facts.has_baseline:
+        if not facts.findings:
+            return Verdict.CLEAN, f"{measured} measured, no leak and no memory error found."
+        return Verdict.UNBASELINED, (
+            f"{_findings(facts.findings)} and no baseline yet; look at them, then accept what is "
+            f"to be expected: {_accept(facts.cell)}"
+        )
+    comparison = facts.comparison or Comparison()
+    notes = _notes(facts, comparison)
+    if comparison.gone:
+        return Verdict.IMPROVED, (
+            f"{_count(len(comparison.gone), 'accepted finding')} gone{notes}; "
+            f"bring the baseline up to date: {_accept(facts.cell)}"
+        )
+    if facts.findings:
+        return Verdict.KNOWN, f"{measured} measured, only accepted findings{notes}."
+    return Verdict.CLEAN, f"{measured} measured, no leak and no memory error found."
+
+
+def _notes(facts: Facts, comparison: Comparison) -> str:
+    """What is neither accepted nor a regression has to be said all the same."""
+    unconfirmed = sum(not _in(facts.confirmed, entry) for entry in comparison.new)
+    notes = ""
+    if unconfirmed:
+        notes += f", {unconfirmed} seen once but not in a second run"
+    if grown := sum(entry.grown for entry in comparison.changed):
+        notes += f", {grown} with more blocks than accepted (not in both runs, or more tests ran)"
+    return notes
+
+
+def _regressed(facts: Facts, entries: Sequence[Entry]) -> str:
+    new = [entry.after for entry in entries if entry.before is None and entry.after]
+    grown = len(entries) - len(new)
+    parts = []
+    if new:
+        parts.append(_findings(new, "new "))
+    if grown:
+        parts.append(f"{_count(grown, 'accepted finding')} grew")
+    return (
+        f"{' and '.join(parts)} compared with the baseline; mend it, or accept it with a reason: "
+        f"{_accept(facts.cell)}"
+    )
+
+
+def _findings(findings: Sequence[Finding], word: str = "") -> str:
+    owners = Counter(str(finding.owner) for finding in findings)
+    named = ", ".join(f"{owner} {count}" for owner, count in sorted(owners.items()))
+    return f"{_count(len(findings), word + 'finding')} ({named})"
+
+
+def _accept(cell: str) -> str:
+    return f"`leakgrid accept {cell} --reason ...`"
+
+
+def _with_outcome(facts: Facts, word: str) -> list[str]:
+    wanted = (word, f"{word}-under-valgrind")
+    return sorted(node for node, record in facts.tests.items() if record.outcome in wanted)
+
+
+def _ended(tests: Sequence[str], what: str) -> str:
+    others = f" and {len(tests) - 1} more" if len(tests) > 1 else ""
+    return (
+        f"{tests[0]}{others} {what}; the other tests were measured, these were not. "
+        "Mend or deselect them (`leakgrid check ... -- --deselect NODEID`) and run again."
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,118 @@
+"""Cargo manifests: what they depend on, and the same manifest with another PyO3."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from leakgrid.errors import UsageError
+
+_KINDS = ("dependencies", "build-dependencies", "dev-dependencies")
+_OTHER_SOURCES = ("git", "branch", "tag", "rev", "path", "registry", "registry-index", "base")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One dependency as a manifest writes it; ``crate`` is the real name behind a renamed one."""
+
+    crate: str
+    table: str
+    requirement: str
+    features: tuple[str, ...]
+    inherited: bool
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file as plain data. Raises UsageError naming the file and the place."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is no valid TOML", why=str(error)) from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read", why=error.strerror or str(error)) from error
+
+
+def entries(data: Mapping[str, Any]) -> tuple[Entry, ...]:
+    """Every dependency of a manifest: each kind, target-specific ones, those of the workspace."""
+    found = []
+    for table, dependencies in _tables(data):
+        for key, value in dependencies.items():
+            plain = {"version": value} if isinstance(value, str) else dict(value)
+            found.append(Entry(
+                crate=str(plain.get("package", key)),
+                table=table,
+                requirement=str(plain.get("version", "")),
+                features=tuple(str(item) for item in plain.get("features", ())),
+                inherited=bool(plain.get("workspace", False)),
+            ))
+    return tuple(found)
+
+
+def rewrite(path: Path, moves: Mapping[str, str], *, standalone: bool = False) -> str:
+    """The manifest's text with every requirement on a crate of ``moves`` set to that one version.
+
+    Sources other than the registry are taken away from moved crates, and patches of them too.
+    ``standalone`` adds an empty ``[workspace]``, so that cargo does not look for one above the copy.
+    Formatting and comments stay. Raises UsageError for a manifest that is no TOML.
+    """
+    try:
+        document = tomlkit.parse(path.read_text(encoding="utf-8"))
+    except (TOMLKitError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is no valid TOML", why=str(error)) from error
+    for _, dependencies in _tables(document):
+        for key in list(dependencies):
+            _move(dependencies, key, moves)
+    _drop_patches(document, moves)
+    if standalone and "workspace" not in document:
+        document["workspace"] = tomlkit.table()
+    return tomlkit.dumps(document)
+
+
+def _tables(data: Mapping[str, Any]) -> Iterator[tuple[str, MutableMapping[str, Any]]]:
+    for kind in _KINDS:
+        for name in (kind, kind.replace("-", "_")):
+            if name in data and not (name == "dependencies" != kind):
+                yield name, data[name]
+                break
+    for target, tables in data.get("target", {}).items():
+        for kind in _KINDS:
+            if kind in tables:
+                yield f"target.{target}.{kind}", tables[kind]
+    workspace = data.get("workspace", {})
+    if "dependencies" in workspace:
+        yield "workspace.dependencies", workspace["dependencies"]
+
+
+def _move(
+    dependencies: MutableMapping[str, Any], key: str, moves: Mapping[str, str]
+) -> None:
+    value = dependencies[key]
+    if isinstance(value, str):
+        if key in moves:
+            dependencies[key] = f"={moves[key]}"
+        return
+    crate = str(value.get("package", key))
+    if crate not in moves or value.get("workspace"):
+        return
+    for name in _OTHER_SOURCES:
+        if name in value:
+            del value[name]
+    value["version"] = f"={moves[crate]}"
+
+
+def _drop_patches(document: MutableMapping[str, Any], moves: Mapping[str, str]) -> None:
+    for source in document.get("patch", {}).values():
+        for key in list(source):
+            value = source[key]
+            name = value.get("package", key) if isinstance(value, Mapping) else key
+            if name in moves:
+                del source[key]
+    for key in list(document.get("replace", {})):
+        if key.rpartition("#")[2].split(":")[0].split("@")[0] in moves:
+            del document["replace"][key]

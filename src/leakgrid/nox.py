@@ -41,13 +41,7 @@ from leakgrid.reports import terminal
 #: ``<pid>:<folder>`` of the nox run that this process belongs to (``-j`` starts one nox per cell).
 _RUN_VARIABLE = "LEAKGRID_NOX_RUN"
 _NOT_EVALUATED = 3
-_MEANING = {
-    0: "clean, known or improved",
-    1: "regressed or unbaselined",
-    2: "usage or configuration error",
-    3: "not evaluated",
-    4: "cannot be trusted",
-}
+_NO_RESULT = "leakgrid ended with exit code {code} and left no result; its output says why"
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +266,7 @@ def _conclude(session: nox.Session, plan: CellPlan, code: int, reason: str, outp
     if code == _NOT_EVALUATED:
         session.skip(reason)
     # Under -j the findings come with the grid; a result says why by itself, a crash does not.
-    if output and reason == _MEANING.get(code):
+    if output and reason == _NO_RESULT.format(code=code):
         session.log(output.rstrip())
     session.warn(line)
     raise CommandFailed(line, return_code=code)
@@ -311,7 +305,7 @@ class _Run:
         if result:
             reason = f"{result.verdict}: {result.reason}"
         else:
-            reason = reason or _MEANING.get(code, f"exit code {code}")
+            reason = reason or _NO_RESULT.format(code=code)
             stand_in = CellResult(
                 target=plan.cell.target,
                 python={"version": plan.cell.python},

@@ -93,9 +93,7 @@ def _status(cells: Sequence[CellResult]) -> str:
         return "no cell was evaluated"
     leaking = sum(cell.verdict in common.LEAKING for cell in judged)
     text = f"{len(judged)} of {len(cells)} cells evaluated"
-    return (
-        f"{text}, {leaking} with findings that nobody accepted" if leaking else f"{text}, no leak"
-    )
+    return f"{text}, {leaking or 'none'} with findings that nobody accepted"
 
 
 def _summary(targets: dict[str, list[CellResult]]) -> str:

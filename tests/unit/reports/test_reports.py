@@ -1,0 +1,136 @@
+"""Every format against its golden files, and what no format may get wrong.
+
+``LEAKGRID_GOLDEN=write pytest tests/unit/reports`` writes the golden files anew; read the diff.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from leakgrid import reports
+from leakgrid.errors import UsageError
+from leakgrid.reports import terminal
+
+HERE = Path(__file__).resolve().parent
+GOLDEN = HERE.parents[1] / "golden" / "reports"
+
+
+def _scenes() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("report_scenes", HERE / "scenes.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+scenes = _scenes()
+
+
+@pytest.mark.parametrize("scene", sorted(scenes.SCENES))
+@pytest.mark.parametrize("name", reports.formats())
+def test_each_format_writes_its_golden_file(name: str, scene: str) -> None:
+    text = reports.render(name, scenes.SCENES[scene])
+    golden = GOLDEN / f"{name}-{scene}.txt"
+    if os.environ.get("LEAKGRID_GOLDEN") == "write":
+        golden.write_text(text, encoding="utf-8")
+    assert text == golden.read_text(encoding="utf-8")
+
+
+def test_each_golden_file_belongs_to_a_format() -> None:
+    wanted = {f"{name}-{scene}.txt" for name in reports.formats() for scene in scenes.SCENES}
+    assert {file.name for file in GOLDEN.iterdir()} == wanted
+
+
+def test_the_promised_formats_are_there() -> None:
+    assert {"terminal", "markdown", "baseline-report"} <= set(reports.formats())
+
+
+def test_an_unknown_format_names_the_known_ones() -> None:
+    with pytest.raises(UsageError) as caught:
+        reports.render("pdf", ())
+    assert "markdown" in caught.value.next
+
+
+@pytest.mark.parametrize("name", reports.formats())
+def test_no_results_is_said(name: str) -> None:
+    assert reports.render(name, ()) == "No results.\n"
+
+
+@pytest.mark.parametrize("name", reports.formats())
+def test_every_cell_and_every_open_finding_is_in_the_report(name: str) -> None:
+    text = reports.render(name, scenes.CELLS)
+    for finding in (scenes.LEAK, scenes.INVALID):
+        assert finding.id in text
+    for cell in scenes.CELLS:
+        assert cell.verdict in text
+        assert cell.pyo3 in text
+
+
+@pytest.mark.parametrize("name", reports.formats())
+@pytest.mark.parametrize("color", [False, True])
+def test_text_from_elsewhere_reaches_no_terminal_raw(name: str, color: bool) -> None:
+    text = reports.render(name, scenes.CELLS, color=color)
+    assert "\x1b[31mred" not in text
+    assert "red *bold*" in text or r"red \*bold\*" in text
+
+
+@pytest.mark.parametrize("name", ["markdown", "baseline-report"])
+def test_text_from_elsewhere_is_no_markup(name: str) -> None:
+    text = reports.render(name, scenes.CELLS)
+    assert "<b>" not in text
+    assert "[link](x)" not in text
+
+
+def test_colour_changes_nothing_but_colour() -> None:
+    coloured = terminal.render(scenes.CELLS, color=True)
+    assert "\x1b[" in coloured
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == terminal.render(scenes.CELLS)
+
+
+def test_every_verdict_has_a_style() -> None:
+    text = (HERE.parents[2] / "README.md").read_text(encoding="utf-8")
+    verdicts = set(re.findall(r"^\| `([a-z-]+)` \|", text, flags=re.MULTILINE))
+    assert len(verdicts) == 13
+    assert verdicts == set(terminal._STYLES)
+
+
+def test_a_finding_in_several_cells_is_told_once() -> None:
+    assert terminal.render(scenes.CELLS).count(scenes.LEAK.id) == 1
+
+
+def test_the_story_keeps_the_owners_frames_and_marks_gaps() -> None:
+    text = terminal.render(scenes.CELLS)
+    assert "one::Map::insert  src/lib.rs:123" in text
+    assert "PyEval_EvalCode" not in text
+
+
+def test_known_findings_are_counted_and_not_told() -> None:
+    text = terminal.render(scenes.CELLS[4:5])
+    assert "1 known finding is accepted" in text
+    assert scenes.PYO3_LEAK.id not in text
+
+
+def test_a_finding_that_no_comparison_mentions_is_not_called_known() -> None:
+    assert scenes.PYO3_LEAK.id in terminal.render(
+        (scenes.cell("3.12.1", "0.30.1", "blind", findings=(scenes.PYO3_LEAK,)),)
+    )
+
+
+def test_how_to_accept_is_said_only_where_there_is_something_to_accept() -> None:
+    assert "leakgrid accept one/py3.12-pyo3-0.30.1" in terminal.render(scenes.CELLS)
+    assert "accept" not in terminal.render(scenes.CLEAN)
+
+
+def test_the_baseline_report_never_decides_on_nothing() -> None:
+    text = reports.render("baseline-report", scenes.NOTHING)
+    assert "No cell was evaluated" in text
+    assert "free of findings" not in text

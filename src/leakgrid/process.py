@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal as signals
 import subprocess
+import tempfile
 import threading
 import time
 from collections import deque
@@ -63,7 +65,10 @@ class _Output:
     """One stream: read by a thread, kept within bounds, copied to the log, handed on by line."""
 
     def __init__(
-        self, stream: IO[bytes], log: IO[bytes] | None, lock: threading.Lock,
+        self,
+        stream: IO[bytes],
+        log: IO[bytes] | None,
+        lock: threading.Lock,
         on_line: Callable[[str], None] | None,
     ) -> None:
         self._stream, self._log, self._lock, self._on_line = stream, log, lock, on_line
@@ -112,10 +117,14 @@ class Running:
     """A program that runs in a session of its own. Made by :func:`start`."""
 
     def __init__(
-        self, argv: tuple[str, ...], popen: subprocess.Popen[bytes], log: IO[bytes] | None,
+        self,
+        argv: tuple[str, ...],
+        popen: subprocess.Popen[bytes],
+        log: IO[bytes] | None,
         on_line: Callable[[str], None] | None,
     ) -> None:
-        assert popen.stdout is not None and popen.stderr is not None
+        assert popen.stdout is not None
+        assert popen.stderr is not None
         self.argv = argv
         self.pid = popen.pid
         self._popen, self._log = popen, log
@@ -176,8 +185,13 @@ class Running:
         assert self._result is not None
         code, seconds, cpu = self._result
         return Completed(
-            argv=self.argv, returncode=code, stdout=self._out.text(), stderr=self._err.text(),
-            seconds=seconds, cpu_seconds=cpu, timed_out=timed_out,
+            argv=self.argv,
+            returncode=code,
+            stdout=self._out.text(),
+            stderr=self._err.text(),
+            seconds=seconds,
+            cpu_seconds=cpu,
+            timed_out=timed_out,
             signal=-code if code < 0 else None,
         )
 
@@ -237,8 +251,14 @@ def start(
         stream = log.open("ab")
     try:
         popen = subprocess.Popen(
-            arguments, cwd=cwd, env=None if env is None else dict(env), stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, bufsize=0,
+            arguments,
+            cwd=cwd,
+            env=None if env is None else dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            bufsize=0,
             pass_fds=tuple(pass_fds),
         )
     except (FileNotFoundError, PermissionError, NotADirectoryError, OSError) as error:
@@ -298,3 +318,13 @@ def terminate_as_interrupt() -> Iterator[None]:
         raise
     finally:
         signals.signal(signals.SIGTERM, previous)
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A temporary folder with a short path (Unix sockets allow 108 bytes), removed at the end."""
+    path = Path(tempfile.mkdtemp(prefix="leakgrid-"))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)

@@ -2,9 +2,10 @@
 
 leakgrid asks no registry itself. A cargo command in a scratch project makes cargo refresh its
 own index cache, whatever its configuration says (source replacement, proxies, offline), and that
-cache is then read. Its layout is cargo's own (cargo's sources/registry/index/cache.rs, cache version
-3): one byte cache version, four bytes little-endian index schema, a NUL-terminated text of cargo's, then
-pairs of NUL-terminated version and JSON line (the JSON as in the cargo book, "Index format").
+cache is then read. Its layout is cargo's own (cargo's sources/registry/index/cache.rs, cache
+version 3): one byte cache version, four bytes little-endian index schema, a NUL-terminated text
+of cargo's, then pairs of NUL-terminated version and JSON line (the JSON as in the cargo book,
+"Index format").
 """
 
 from __future__ import annotations
@@ -98,7 +99,8 @@ def lookup(crate: str) -> Listing:
         manifest = _scratch_project(Path(scratch), crate, "*")
         result = process.run(
             [*cargo(), "generate-lockfile", "--manifest-path", str(manifest)],
-            timeout=TIMEOUT, env=_plain_environ(),
+            timeout=TIMEOUT,
+            env=_plain_environ(),
         )
         if "no matching package" in result.stderr and " found" in result.stderr:
             raise Unsupported(
@@ -115,9 +117,13 @@ def lookup(crate: str) -> Listing:
                 why=_first_error(result.stderr) or "cargo uses a source without an index",
                 next="Connect this machine to cargo's registry once, or check its configuration.",
             )
-        note = "" if fresh else (
-            "read from cargo's cache without asking the registry: "
-            + (_first_error(result.stderr) or "cargo is offline")
+        note = (
+            ""
+            if fresh
+            else (
+                "read from cargo's cache without asking the registry: "
+                + (_first_error(result.stderr) or "cargo is offline")
+            )
         )
         return Listing(crate, parse_cache(cache.read_bytes(), cache.name), fresh, note)
 
@@ -138,8 +144,8 @@ def require(crate: str, version: str) -> CrateVersion:
         near = ", ".join(_neighbours(listing.versions, version))
         raise Unsupported(
             f"{crate} {version} is not in cargo's index",
-            why=f"the nearest releases there are {near}" + (f" ({listing.note})" if listing.note
-                                                            else ""),
+            why=f"the nearest releases there are {near}"
+            + (f" ({listing.note})" if listing.note else ""),
             next="A tag or an announcement is not a release; name a version of the index.",
         )
     if entry.yanked:
@@ -182,7 +188,8 @@ def source(crate: str, version: str) -> Path:
         manifest = _scratch_project(Path(scratch), crate, f"={version}")
         result = process.run(
             [*cargo(), "metadata", "--format-version", "1", "--manifest-path", str(manifest)],
-            timeout=TIMEOUT, env=_plain_environ(),
+            timeout=TIMEOUT,
+            env=_plain_environ(),
         )
         if not result.ok:
             raise Unsupported(
@@ -248,7 +255,8 @@ def _cache_file(crate: str, manifest: Path) -> Path | None:
     # Several registries know the crate: the folder of its unpacked sources has the index's name.
     result = process.run(
         [*cargo(), "metadata", "--format-version", "1", "--manifest-path", str(manifest)],
-        timeout=TIMEOUT, env=_plain_environ(),
+        timeout=TIMEOUT,
+        env=_plain_environ(),
     )
     if result.ok:
         for package in json.loads(result.stdout)["packages"]:
@@ -277,9 +285,9 @@ def _entry(version: str, record: Mapping[str, Any]) -> CrateVersion:
             )
             for item in record["deps"]
         ),
-        features=tuple(sorted({
-            *features, *(i["name"] for i in record["deps"] if i.get("optional"))
-        })),
+        features=tuple(
+            sorted({*features, *(i["name"] for i in record["deps"] if i.get("optional"))})
+        ),
     )
 
 
@@ -294,8 +302,7 @@ def _unknown(name: str, why: str) -> DataError:
 
 def _neighbours(entries: Iterable[CrateVersion], version: str) -> list[str]:
     """The releases around a version, those of its own minor first."""
-    usable = [entry.version for entry in entries
-              if not entry.yanked and "-" not in entry.version]
+    usable = [entry.version for entry in entries if not entry.yanked and "-" not in entry.version]
     try:
         wanted = Version(version).release
     except InvalidVersion:
@@ -306,10 +313,18 @@ def _neighbours(entries: Iterable[CrateVersion], version: str) -> list[str]:
 
 
 def _network_trouble(stderr: str) -> bool:
-    return any(mark in stderr for mark in (
-        "spurious network error", "failed to download", "failed to fetch", "failed to query",
-        "download of config.json failed", "Unable to update", "attempting to make an HTTP request",
-    ))
+    return any(
+        mark in stderr
+        for mark in (
+            "spurious network error",
+            "failed to download",
+            "failed to fetch",
+            "failed to query",
+            "download of config.json failed",
+            "Unable to update",
+            "attempting to make an HTTP request",
+        )
+    )
 
 
 def _first_error(stderr: str) -> str:
@@ -317,12 +332,22 @@ def _first_error(stderr: str) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     for number, line in enumerate(lines):
         if line.startswith("error"):
-            causes = [text for text in lines[number + 1:] if text != "Caused by:"]
+            causes = [text for text in lines[number + 1 :] if text != "Caused by:"]
             return "; ".join([line.removeprefix("error: "), *causes[:4]])
     return ""
 
 
 __all__ = [
-    "CrateVersion", "Dependency", "Listing", "cargo", "cargo_home", "lookup",
-    "parse_cache", "release_exists", "require", "sort_key", "source", "versions",
+    "CrateVersion",
+    "Dependency",
+    "Listing",
+    "cargo",
+    "cargo_home",
+    "lookup",
+    "parse_cache",
+    "release_exists",
+    "require",
+    "sort_key",
+    "source",
+    "versions",
 ]

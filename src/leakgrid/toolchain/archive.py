@@ -46,8 +46,15 @@ def unpack(archive: Path, destination: Path, limits: Limits = LIMITS) -> Path:
             _unpack_tar(archive, temporary, limits)
         shutil.rmtree(destination, ignore_errors=True)
         temporary.replace(destination)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, RuntimeError,
-            NotImplementedError, ValueError) as error:
+    except (
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        EOFError,
+        OSError,
+        RuntimeError,
+        NotImplementedError,
+        ValueError,
+    ) as error:
         raise DataError(
             f"{archive.name} cannot be unpacked",
             why=str(error) or type(error).__name__,
@@ -132,7 +139,8 @@ class _Gate:
         if ".." in path.parts:
             raise self.refuse(name, "leaves the folder")
         if len(path.parts) > self._limits.depth or any(
-                len(os.fsencode(part)) > 255 for part in path.parts):
+            len(os.fsencode(part)) > 255 for part in path.parts
+        ):
             raise self.refuse(name, "is too deep or too long")
         return path
 

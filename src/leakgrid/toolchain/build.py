@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,12 +32,31 @@ DEBUG_LEVEL = "limited"
 ``UnknownInlinedFun`` for them.
 """
 
-ALLOCATORS = frozenset({
-    "mimalloc", "libmimalloc-sys", "tikv-jemallocator", "tikv-jemalloc-sys", "jemallocator",
-    "jemalloc-sys", "snmalloc-rs", "snmalloc-sys", "rpmalloc", "rpmalloc-sys", "tcmalloc",
-    "wee_alloc", "dlmalloc", "talc", "mimalloc-rust", "mimalloc-safe", "auto-allocator",
-    "scudo", "tcmalloc-better", "rlsf", "good_memory_allocator",
-})
+ALLOCATORS = frozenset(
+    {
+        "mimalloc",
+        "libmimalloc-sys",
+        "tikv-jemallocator",
+        "tikv-jemalloc-sys",
+        "jemallocator",
+        "jemalloc-sys",
+        "snmalloc-rs",
+        "snmalloc-sys",
+        "rpmalloc",
+        "rpmalloc-sys",
+        "tcmalloc",
+        "wee_alloc",
+        "dlmalloc",
+        "talc",
+        "mimalloc-rust",
+        "mimalloc-safe",
+        "auto-allocator",
+        "scudo",
+        "tcmalloc-better",
+        "rlsf",
+        "good_memory_allocator",
+    }
+)
 """Crates that bring a memory allocator of their own, whose memory Valgrind does not see."""
 
 
@@ -96,10 +115,17 @@ def build(
             shelf.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(wheel, shelf / wheel.name)
     return Built(
-        wheel=wheel, libraries=_libraries(wheel, log), pyo3=_prove(staged, crates, pyo3, log),
-        rustc=rustc, maturin=maturin, crates=crates,
-        allocators=tuple(sorted(ALLOCATORS & set(crates))), abi3=_is_abi3(wheel), reused=reused,
-        seconds=seconds, cpu_seconds=cpu,
+        wheel=wheel,
+        libraries=_libraries(wheel, log),
+        pyo3=_prove(staged, crates, pyo3, log),
+        rustc=rustc,
+        maturin=maturin,
+        crates=crates,
+        allocators=tuple(sorted(ALLOCATORS & set(crates))),
+        abi3=_is_abi3(wheel),
+        reused=reused,
+        seconds=seconds,
+        cpu_seconds=cpu,
     )
 
 
@@ -130,23 +156,45 @@ def build_environ(profile: str, base: Mapping[str, str] | None = None) -> dict[s
 
 
 def _maturin(
-    staged: stage.Staged, interpreter: Interpreter, pyo3: str, target_dir: Path, out: Path,
-    log: Path, timeout: float,
+    staged: stage.Staged,
+    interpreter: Interpreter,
+    pyo3: str,
+    target_dir: Path,
+    out: Path,
+    log: Path,
+    timeout: float,
 ) -> process.Completed:
     profile = staged.layout.profile
     options = ["--release"] if profile == "release" else ["--profile", profile]
     result = process.run(
         [
-            *maturin_command(), "build", *options, "--strip", "false", "--auditwheel", "skip",
-            "--compression-method", "stored",
-            "--manifest-path", staged.manifest, "--target-dir", target_dir,
-            "--interpreter", interpreter.executable, "--out", out,
+            *maturin_command(),
+            "build",
+            *options,
+            "--strip",
+            "false",
+            "--auditwheel",
+            "skip",
+            "--compression-method",
+            "stored",
+            "--manifest-path",
+            staged.manifest,
+            "--target-dir",
+            target_dir,
+            "--interpreter",
+            interpreter.executable,
+            "--out",
+            out,
         ],
-        cwd=staged.root, env=build_environ(profile), timeout=timeout, log=log,
+        cwd=staged.root,
+        env=build_environ(profile),
+        timeout=timeout,
+        log=log,
     )
     if result.timed_out:
         raise BuildFailed(
-            f"the build went past its limit of {timeout:.0f} s", log=str(log),
+            f"the build went past its limit of {timeout:.0f} s",
+            log=str(log),
             next=f"See how far it came in {log}.",
         )
     if not result.ok:
@@ -158,7 +206,9 @@ def _prove(staged: stage.Staged, crates: Mapping[str, str], pyo3: str, log: Path
     """PyO3's version in the lock after the build; anything but the one asked for is an error."""
     lock = coupled.locked_versions(staged.lock.read_text(encoding="utf-8"))
     found = {
-        name: versions[name] for versions in (lock, crates) for name in ("pyo3", "pyo3-ffi")
+        name: versions[name]
+        for versions in (lock, crates)
+        for name in ("pyo3", "pyo3-ffi")
         if name in versions
     }
     if not found or set(found.values()) != {pyo3}:
@@ -172,9 +222,13 @@ def _prove(staged: stage.Staged, crates: Mapping[str, str], pyo3: str, log: Path
 
 
 def _crates(staged: stage.Staged, log: Path) -> dict[str, str]:
-    """What the extension links or is built with: crates reached without development dependencies."""
+    """What the extension is built from: crates reached without development dependencies."""
     answer: Any = stage.metadata(
-        staged.manifest, staged.root, "--offline", *_feature_options(staged), log=log,
+        staged.manifest,
+        staged.root,
+        "--offline",
+        *stage.feature_options(staged.layout),
+        log=log,
         pyo3=staged.pyo3,
     )
     manifest = str(staged.manifest.resolve())
@@ -190,7 +244,8 @@ def _crates(staged: stage.Staged, log: Path) -> dict[str, str]:
             continue
         reached.add(key)
         waiting += [
-            item["pkg"] for item in nodes[key]["deps"]
+            item["pkg"]
+            for item in nodes[key]["deps"]
             if any(kind["kind"] != "dev" for kind in item["dep_kinds"])
         ]
     found: dict[str, str] = {}
@@ -201,11 +256,6 @@ def _crates(staged: stage.Staged, log: Path) -> dict[str, str]:
 
 def _package_order(package: Mapping[str, Any]) -> tuple[Any, ...]:
     return (package["name"], registry.sort_key(package["version"]))
-
-
-def _feature_options(staged: stage.Staged) -> Iterable[str]:
-    features = staged.layout.features
-    return ("--features", ",".join(features)) if features else ()
 
 
 def _version(command: list[str], cwd: Path, advice: str) -> str:
@@ -251,7 +301,8 @@ def _only_wheel(out: Path, log: Path) -> Path:
     wheels = sorted(out.glob("*.whl"))
     if len(wheels) != 1:
         raise BuildFailed(
-            f"maturin made {len(wheels)} wheels where one was expected", log=str(log),
+            f"maturin made {len(wheels)} wheels where one was expected",
+            log=str(log),
             why=", ".join(wheel.name for wheel in wheels),
         )
     return wheels[0]
@@ -259,12 +310,15 @@ def _only_wheel(out: Path, log: Path) -> Path:
 
 def _libraries(wheel: Path, log: Path) -> tuple[str, ...]:
     with zipfile.ZipFile(wheel) as archive:
-        names = tuple(sorted(
-            name for name in archive.namelist() if re.search(r"\.(so(\.\d+)*|pyd|dylib)$", name)
-        ))
+        names = tuple(
+            sorted(
+                name for name in archive.namelist() if re.search(r"\.(so(\.\d+)*|pyd|dylib)$", name)
+            )
+        )
     if not names:
         raise BuildFailed(
-            f"{wheel.name} holds no compiled library", log=str(log),
+            f"{wheel.name} holds no compiled library",
+            log=str(log),
             why="maturin built it with other bindings than PyO3's",
             next="Name the folder of the extension itself.",
         )

@@ -52,6 +52,12 @@ _CAUSES = (
         "A dependency does not allow this PyO3; the log names the chain of requirements.",
     ),
     _Cause(
+        r"no matching package named",
+        "cargo's index has no such crate",
+        "Check the name and cargo's source configuration (offline, only crates already fetched are "
+        "known).",
+    ),
+    _Cause(
         r"spurious network error|failed to download|Could not resolve host|download of .* failed|"
         r"failed to get `.*` as a dependency",
         "cargo cannot get a crate",
@@ -63,7 +69,9 @@ _CAUSES = (
         "Leave this pair out in matrix.toml.",
     ),
     _Cause(
-        r"No space left on device", "the disk is full", "Free some space and run it again.",
+        r"No space left on device",
+        "the disk is full",
+        "Free some space and run it again.",
     ),
     _Cause(
         r"unable to find library -lpython|cannot find -lpython|Python\.h: No such file",
@@ -72,8 +80,8 @@ _CAUSES = (
     ),
 )
 _DEFAULT_NEXT = (
-    "If this PyO3 changed the API, the extension's sources must follow (see PyO3's migration guide);"
-    " leave the pair out in matrix.toml until then."
+    "If this PyO3 changed the API, the extension's sources must follow (see PyO3's migration "
+    "guide); leave the pair out in matrix.toml until then."
 )
 
 
@@ -92,11 +100,11 @@ def first_error(output: str) -> str:
         if match["text"].startswith(("could not compile", "aborting due to")):
             fallback = fallback or text
             continue
-        for follower in lines[number + 1: number + 8]:
+        for follower in lines[number + 1 : number + 8]:
             place = _PLACE.match(follower)
             if place:
                 return f"{text} --> {place['place']}"
-        return "; ".join([text, *_detail(lines[number + 1:])])
+        return "; ".join([text, *_detail(lines[number + 1 :])])
     summary = [line.strip() for line in lines if "💥" in line]
     return fallback or (summary[0] if summary else "")
 

@@ -84,16 +84,15 @@ def check_features(direct: Iterable[Entry], extra: Iterable[str], version: str) 
         )
 
 
-def _partner(
-    crate: str, current: str, version: str, family: Mapping[str, str]
-) -> str | None:
+def _partner(crate: str, current: str, version: str, family: Mapping[str, str]) -> str | None:
     """The release of a coupled crate for this PyO3; None where the present one fits already."""
     try:
         listing = registry.lookup(crate)
     except Unsupported:
         return None  # a path or git dependency: part of the project, not of the registry
     fitting = [
-        entry.version for entry in listing.versions
+        entry.version
+        for entry in listing.versions
         if not entry.yanked and _accepts(entry, version, family)
     ]
     if current in fitting:
@@ -110,9 +109,7 @@ def _partner(
     return stable[-1]
 
 
-def _accepts(
-    entry: registry.CrateVersion, version: str, family: Mapping[str, str]
-) -> bool:
+def _accepts(entry: registry.CrateVersion, version: str, family: Mapping[str, str]) -> bool:
     asked = [(version, text) for text in entry.requires(PYO3)]
     asked += [(family.get("pyo3-ffi", version), text) for text in entry.requires("pyo3-ffi")]
     return bool(asked) and all(matches(text, release) for release, text in asked)
@@ -121,7 +118,8 @@ def _accepts(
 def _depends_on_pyo3(lock: str, crate: str) -> bool:
     return any(
         str(dependency).split(" ")[0] in (PYO3, "pyo3-ffi")
-        for package in _packages(lock) if package["name"] == crate
+        for package in _packages(lock)
+        if package["name"] == crate
         for dependency in package.get("dependencies", ())
     )
 

@@ -33,7 +33,10 @@ TEST_GROUPS = ("test", "tests", "testing", "dev")
 Extras (``[project.optional-dependencies]``) and groups (PEP 735) of one name are taken together;
 the first name that exists is used and the others are not.
 """
-_NO_TEST_TOOLS = frozenset({"maturin", "mypy", "pyright", "ruff", "pre-commit", "black", "nox", "tox"})
+_NO_TEST_TOOLS = frozenset(
+    {"maturin", "mypy", "pyright", "ruff", "pre-commit", "black", "nox", "tox"}
+)
+"""Found in ``dev`` groups; no test imports them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +71,16 @@ def prepare(
     if not asked and project is not None:
         asked, source = test_requirements(project)
     wanted = tuple(dict.fromkeys(["pytest", *_runtime(project), *asked]))
-    key = hashlib.sha256(json.dumps([
-        str(interpreter.executable), interpreter.version, interpreter.abiflags, sorted(wanted),
-    ]).encode()).hexdigest()[:12]
+    key = hashlib.sha256(
+        json.dumps(
+            [
+                str(interpreter.executable),
+                interpreter.version,
+                interpreter.abiflags,
+                sorted(wanted),
+            ]
+        ).encode()
+    ).hexdigest()[:12]
     final = directory / f"py{interpreter.version}-{key}"
     done = final / "leakgrid.json"
     with locked(final):
@@ -82,7 +92,10 @@ def prepare(
             temporary.write_text(json.dumps(_installed(final)), encoding="utf-8")
             temporary.replace(done)
     return Environment(
-        python=final / "bin" / "python", directory=final, requirements=wanted, source=source,
+        python=final / "bin" / "python",
+        directory=final,
+        requirements=wanted,
+        source=source,
         packages=json.loads(done.read_text(encoding="utf-8")),
     )
 
@@ -97,8 +110,9 @@ def test_requirements(project: Path) -> tuple[tuple[str, ...], str]:
     for name in TEST_GROUPS:
         found = _extra(extras, name, own) + _group(groups, name)
         if name in extras or name in groups:
-            kinds = [kind for kind, table in (("extra", extras), ("group", groups))
-                     if name in table]
+            kinds = [
+                kind for kind, table in (("extra", extras), ("group", groups)) if name in table
+            ]
             return tuple(dict.fromkeys(_useful(found))), f"{' and '.join(kinds)} {name}"
     return (), "none declared"
 
@@ -142,9 +156,7 @@ def wheel_requirements(wheel: Path) -> tuple[str, ...]:
     with zipfile.ZipFile(wheel) as archive:
         name = next(item for item in archive.namelist() if item.endswith(".dist-info/METADATA"))
         headers = HeaderParser().parsestr(archive.read(name).decode("utf-8", "replace"))
-    return tuple(
-        item for item in headers.get_all("Requires-Dist", []) if "extra ==" not in item
-    )
+    return tuple(item for item in headers.get_all("Requires-Dist", []) if "extra ==" not in item)
 
 
 def check_requires_python(project: Path, interpreter: Interpreter) -> None:
@@ -171,7 +183,10 @@ def _make(
 ) -> None:
     environ = clean_environ()
     made = process.run(
-        [interpreter.executable, "-m", "venv", folder], env=environ, timeout=PIP_TIMEOUT, log=log,
+        [interpreter.executable, "-m", "venv", folder],
+        env=environ,
+        timeout=PIP_TIMEOUT,
+        log=log,
         cwd=Path("/"),
     )
     if not made.ok:
@@ -181,16 +196,29 @@ def _make(
             next="Install its venv module (python3-venv on Debian), or use another build of it.",
         )
     installed = process.run(
-        [folder / "bin" / "python", "-m", "pip", "install", "--no-input", "--quiet",
-         "--disable-pip-version-check", *wanted],
-        env=environ, timeout=PIP_TIMEOUT, log=log, cwd=folder,
+        [
+            folder / "bin" / "python",
+            "-m",
+            "pip",
+            "install",
+            "--no-input",
+            "--quiet",
+            "--disable-pip-version-check",
+            *wanted,
+        ],
+        env=environ,
+        timeout=PIP_TIMEOUT,
+        log=log,
+        cwd=folder,
     )
     if not installed.ok:
         raise _pip_error(installed, wanted, log)
     # Under Valgrind compiling costs many times more than here.
     process.run(
-        [folder / "bin" / "python", "-m", "compileall", "-q", folder / "lib"], env=environ,
-        timeout=PIP_TIMEOUT, cwd=folder,
+        [folder / "bin" / "python", "-m", "compileall", "-q", folder / "lib"],
+        env=environ,
+        timeout=PIP_TIMEOUT,
+        cwd=folder,
     )
 
 
@@ -202,16 +230,25 @@ def _pip_error(
         "pip cannot install what the tests need",
         log=str(log or ""),
         why=" ".join(lines[:2]) or result.tail(3) or "pip went past its time limit",
-        next=f"It was asked for {', '.join(wanted)}; set `requirements` in matrix.toml, or check the "
-        "network and pip's configuration.",
+        next=f"It was asked for {', '.join(wanted)}; set `requirements` in matrix.toml, or check "
+        "the network and pip's configuration.",
     )
 
 
 def _installed(folder: Path) -> dict[str, str]:
     result = process.run(
-        [folder / "bin" / "python", "-m", "pip", "list", "--format", "json",
-         "--disable-pip-version-check"],
-        env=clean_environ(), timeout=PIP_TIMEOUT, cwd=folder,
+        [
+            folder / "bin" / "python",
+            "-m",
+            "pip",
+            "list",
+            "--format",
+            "json",
+            "--disable-pip-version-check",
+        ],
+        env=clean_environ(),
+        timeout=PIP_TIMEOUT,
+        cwd=folder,
     )
     return {item["name"]: item["version"] for item in json.loads(result.stdout or "[]")}
 
@@ -241,9 +278,7 @@ def _extra(
     return found
 
 
-def _group(
-    groups: Mapping[str, Any], name: str, seen: frozenset[str] = frozenset()
-) -> list[str]:
+def _group(groups: Mapping[str, Any], name: str, seen: frozenset[str] = frozenset()) -> list[str]:
     """A dependency group with those that it includes (PEP 735)."""
     found: list[str] = []
     for item in groups.get(name, ()):
@@ -259,5 +294,3 @@ def _useful(requirements: Iterable[str]) -> Iterable[str]:
         match = re.match(r"[A-Za-z0-9._-]+", text)
         if match and canonicalize_name(match[0]) not in _NO_TEST_TOOLS:
             yield text
-
-

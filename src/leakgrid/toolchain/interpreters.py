@@ -73,8 +73,10 @@ class Interpreter:
     def to_dict(self) -> dict[str, object]:
         """The ``python`` part of a result, without the path."""
         return {
-            "version": self.version, "abiflags": self.abiflags,
-            "implementation": self.implementation, "debug": self.debug,
+            "version": self.version,
+            "abiflags": self.abiflags,
+            "implementation": self.implementation,
+            "debug": self.debug,
             "free_threaded": self.free_threaded,
         }
 
@@ -89,7 +91,9 @@ def ask(program: Path) -> Interpreter | None:
     # without any; -I keeps the user's own modules out of the answer.
     try:
         result = process.run(
-            [program, "-I", "-c", _QUESTION], cwd=Path("/"), env=clean_environ(),
+            [program, "-I", "-c", _QUESTION],
+            cwd=Path("/"),
+            env=clean_environ(),
             timeout=ASK_TIMEOUT,
         )
         said = json.loads(result.stdout)
@@ -131,14 +135,14 @@ def find(spec: str) -> Interpreter:
         return _usable(found)
     match = re.fullmatch(r"(?:python|cpython-)?(\d+\.\d+(?:\.\d+\w*)?)(t?)", spec)
     if match is None:
-        raise Unsupported(
-            f"{spec!r} names no Python", next="Write 3.13, 3.13.0, 3.13t, or a path."
-        )
+        raise Unsupported(f"{spec!r} names no Python", next="Write 3.13, 3.13.0, 3.13t, or a path.")
     wanted, threaded = match[1], bool(match[2])
     known = discover()
     fitting = [
-        candidate for candidate in known
-        if candidate.implementation == "cpython" and candidate.free_threaded == threaded
+        candidate
+        for candidate in known
+        if candidate.implementation == "cpython"
+        and candidate.free_threaded == threaded
         and (candidate.version == wanted or candidate.minor == wanted)
     ]
     if not fitting:

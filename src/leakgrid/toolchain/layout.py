@@ -41,8 +41,11 @@ def read(project: Path) -> Layout:
     source = Path(str(maturin.get("python-source", ".")))
     if "python-source" not in maturin and "module-name" not in maturin:
         # maturin's own convention for a manifest in a folder of its own (its "Project Layout").
-        source = Path("python") if (project / "python").is_dir() and manifest != Path(
-            "Cargo.toml") else source
+        source = (
+            Path("python")
+            if (project / "python").is_dir() and manifest != Path("Cargo.toml")
+            else source
+        )
     name = str(_table(data, "project").get("name") or _table(crate, "package").get("name") or "")
     return Layout(
         manifest=manifest,

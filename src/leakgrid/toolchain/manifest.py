@@ -44,13 +44,15 @@ def entries(data: Mapping[str, Any]) -> tuple[Entry, ...]:
     for table, dependencies in _tables(data):
         for key, value in dependencies.items():
             plain = {"version": value} if isinstance(value, str) else dict(value)
-            found.append(Entry(
-                crate=str(plain.get("package", key)),
-                table=table,
-                requirement=str(plain.get("version", "")),
-                features=tuple(str(item) for item in plain.get("features", ())),
-                inherited=bool(plain.get("workspace", False)),
-            ))
+            found.append(
+                Entry(
+                    crate=str(plain.get("package", key)),
+                    table=table,
+                    requirement=str(plain.get("version", "")),
+                    features=tuple(str(item) for item in plain.get("features", ())),
+                    inherited=bool(plain.get("workspace", False)),
+                )
+            )
     return tuple(found)
 
 
@@ -58,7 +60,7 @@ def rewrite(path: Path, moves: Mapping[str, str], *, standalone: bool = False) -
     """The manifest's text with every requirement on a crate of ``moves`` set to that one version.
 
     Sources other than the registry are taken away from moved crates, and patches of them too.
-    ``standalone`` adds an empty ``[workspace]``, so that cargo does not look for one above the copy.
+    ``standalone`` adds an empty ``[workspace]``, so that cargo looks for none above the copy.
     Formatting and comments stay. Raises UsageError for a manifest that is no TOML.
     """
     try:
@@ -89,9 +91,7 @@ def _tables(data: Mapping[str, Any]) -> Iterator[tuple[str, MutableMapping[str, 
         yield "workspace.dependencies", workspace["dependencies"]
 
 
-def _move(
-    dependencies: MutableMapping[str, Any], key: str, moves: Mapping[str, str]
-) -> None:
+def _move(dependencies: MutableMapping[str, Any], key: str, moves: Mapping[str, str]) -> None:
     value = dependencies[key]
     if isinstance(value, str):
         if key in moves:

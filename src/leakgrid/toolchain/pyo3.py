@@ -12,10 +12,15 @@ from leakgrid.toolchain.interpreters import Interpreter
 
 Minor = tuple[int, int]
 
-_TABLE = re.compile(r"SUPPORTED_VERSIONS_CPYTHON\s*:\s*SupportedVersions\s*=\s*"
-                    r"SupportedVersions\s*\{(?P<body>.*?)\n\};", re.DOTALL)
-_FIELD = r"\b%s\s*:\s*(?:PythonVersion\s*\{\s*major\s*:\s*(\d+)\s*,\s*minor\s*:\s*(\d+)\s*,?\s*\}" \
-         r"|(?:\w+::)*(?:PY_?)(\d)_?(\d+))"
+_TABLE = re.compile(
+    r"SUPPORTED_VERSIONS_CPYTHON\s*:\s*SupportedVersions\s*=\s*"
+    r"SupportedVersions\s*\{(?P<body>.*?)\n\};",
+    re.DOTALL,
+)
+_FIELD = (
+    r"\b%s\s*:\s*(?:PythonVersion\s*\{\s*major\s*:\s*(\d+)\s*,\s*minor\s*:\s*(\d+)\s*,?\s*\}"
+    r"|(?:\w+::)*(?:PY_?)(\d)_?(\d+))"
+)
 
 
 @functools.lru_cache(maxsize=64)

@@ -51,9 +51,11 @@ def _package_roots(run_root: Path) -> tuple[Path, ...]:
     """Where Python packages may lie: maturin's python-source, the root, ``src``, ``python``."""
     plan = layout.read(run_root)
     folders = (plan.python_source, Path("."), Path("src"), Path("python"))
-    return tuple(dict.fromkeys(
-        (run_root / folder).resolve() for folder in folders if (run_root / folder).is_dir()
-    ))
+    return tuple(
+        dict.fromkeys(
+            (run_root / folder).resolve() for folder in folders if (run_root / folder).is_dir()
+        )
+    )
 
 
 def _is_package(root: Path, inside: PurePosixPath) -> bool:

@@ -63,7 +63,8 @@ def _parse(requirement: str) -> Requirement:
         parsed = Requirement(requirement)
     except InvalidRequirement as error:
         raise UsageError(
-            f"{requirement!r} is no requirement", why=str(error),
+            f"{requirement!r} is no requirement",
+            why=str(error),
             next="Write it as pip does: name==1.2.3.",
         ) from error
     if parsed.url:
@@ -86,22 +87,42 @@ def _download(requirement: Requirement, folder: Path) -> Path:
     environ = clean_environ({"PATH": bin_folder + os.pathsep + os.environ.get("PATH", "")})
     for options in (["--no-build-isolation"], []):
         result = process.run(
-            [sys.executable, "-m", "pip", "download", "--no-input", "--no-deps",
-             "--ignore-requires-python", "--disable-pip-version-check", *options,
-             "--no-binary", requirement.name, "--dest", folder,
-             f"{requirement.name}{requirement.specifier}"],
-            env=environ, timeout=DOWNLOAD_TIMEOUT, cwd=folder,
+            [
+                sys.executable,
+                "-m",
+                "pip",
+                "download",
+                "--no-input",
+                "--no-deps",
+                "--ignore-requires-python",
+                "--disable-pip-version-check",
+                *options,
+                "--no-binary",
+                requirement.name,
+                "--dest",
+                folder,
+                f"{requirement.name}{requirement.specifier}",
+            ],
+            env=environ,
+            timeout=DOWNLOAD_TIMEOUT,
+            cwd=folder,
         )
-        found = [path for path in sorted(folder.iterdir()) if path.is_file()
-                 and path.name.endswith((".tar.gz", ".zip", ".tar.bz2", ".tar.xz"))]
+        found = [
+            path
+            for path in sorted(folder.iterdir())
+            if path.is_file() and path.name.endswith((".tar.gz", ".zip", ".tar.bz2", ".tar.xz"))
+        ]
         if found:
             return found[0]
     raise _not_to_be_had(requirement, result)
 
 
 def _not_to_be_had(requirement: Requirement, result: process.Completed) -> NotEvaluated:
-    lines = [line.removeprefix("ERROR: ") for line in result.stderr.splitlines()
-             if line.startswith("ERROR")]
+    lines = [
+        line.removeprefix("ERROR: ")
+        for line in result.stderr.splitlines()
+        if line.startswith("ERROR")
+    ]
     why = " ".join(lines[:2])[-600:] or result.tail(2)
     if result.timed_out:
         why = f"pip went past its limit of {DOWNLOAD_TIMEOUT:.0f} s"

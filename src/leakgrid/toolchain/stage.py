@@ -1,4 +1,4 @@
-"""A copy of the target with another PyO3: everything that cargo needs, the user's tree untouched."""
+"""A copy of the target with another PyO3: all that cargo needs, the user's tree untouched."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def stage(project: Path, destination: Path, pyo3: str, log: Path | None = None) 
     if not any(entry.crate in ("pyo3", "pyo3-ffi") for entry in direct):
         raise UsageError(
             f"{project.name} does not depend on PyO3",
-            why="looked for pyo3 in " + ", ".join(
-                os.path.relpath(path, project) for path in crates.manifests),
+            why="looked for pyo3 in "
+            + ", ".join(os.path.relpath(path, project) for path in crates.manifests),
             next="Name the folder of the extension itself.",
         )
     coupled.check_features(direct, plan.features, pyo3)
@@ -83,10 +83,15 @@ def stage(project: Path, destination: Path, pyo3: str, log: Path | None = None) 
     _copy(units, base, destination, crates, chosen)
     staged_lock = destination / lock.relative_to(base)
     manifest = destination / (project / plan.manifest).relative_to(base)
-    _resolve(manifest, destination / project.relative_to(base), staged_lock, pyo3, log)
+    root = destination / project.relative_to(base)
+    _resolve(manifest, root, feature_options(plan), staged_lock, pyo3, log)
     return Staged(
-        root=destination / project.relative_to(base), manifest=manifest, lock=staged_lock,
-        pyo3=pyo3, moved=tuple(sorted(chosen.items())), digest=tree.digest(destination),
+        root=root,
+        manifest=manifest,
+        lock=staged_lock,
+        pyo3=pyo3,
+        moved=tuple(sorted(chosen.items())),
+        digest=tree.digest(destination),
         layout=plan,
     )
 
@@ -96,9 +101,18 @@ def metadata(
 ) -> dict[str, object]:
     """``cargo metadata`` of a manifest. Raises BuildFailed with cargo's first error."""
     result = process.run(
-        [*registry.cargo(), "metadata", "--format-version", "1", "--manifest-path", manifest,
-         *options],
-        cwd=cwd, timeout=CARGO_TIMEOUT, env=clean_environ({"CARGO_TERM_COLOR": "never"}),
+        [
+            *registry.cargo(),
+            "metadata",
+            "--format-version",
+            "1",
+            "--manifest-path",
+            manifest,
+            *options,
+        ],
+        cwd=cwd,
+        timeout=CARGO_TIMEOUT,
+        env=clean_environ({"CARGO_TERM_COLOR": "never"}),
     )
     if log is not None and result.stderr:
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -130,7 +144,8 @@ def _local_crates(manifest: Path, project: Path, log: Path | None) -> _Crates:
         for package in packages:
             seen.add(Path(package["manifest_path"]).resolve())
             waiting += [
-                Path(item["path"]) / "Cargo.toml" for item in package["dependencies"]
+                Path(item["path"]) / "Cargo.toml"
+                for item in package["dependencies"]
                 if item.get("path")
             ]
     for item in _patched_paths(workspace):
@@ -143,7 +158,8 @@ def _patched_paths(workspace: Path) -> list[Path]:
     patches = read_toml(workspace / "Cargo.toml").get("patch", {})
     return [
         workspace / value["path"]
-        for source in patches.values() for value in source.values()
+        for source in patches.values()
+        for value in source.values()
         if isinstance(value, dict) and "path" in value
     ]
 
@@ -151,10 +167,13 @@ def _patched_paths(workspace: Path) -> list[Path]:
 def _units(project: Path, crates: _Crates) -> tuple[Path, ...]:
     """The folders to copy: the project, its workspace, path dependencies; none inside another."""
     folders = {project, crates.workspace, *(path.parent for path in crates.manifests)}
-    units = tuple(sorted(
-        folder for folder in folders
-        if not any(folder != other and folder.is_relative_to(other) for other in folders)
-    ))
+    units = tuple(
+        sorted(
+            folder
+            for folder in folders
+            if not any(folder != other and folder.is_relative_to(other) for other in folders)
+        )
+    )
     for unit in units:
         if unit == Path(unit.anchor) or unit == Path.home():
             raise UsageError(
@@ -166,7 +185,10 @@ def _units(project: Path, crates: _Crates) -> tuple[Path, ...]:
 
 
 def _copy(
-    units: tuple[Path, ...], base: Path, destination: Path, crates: _Crates,
+    units: tuple[Path, ...],
+    base: Path,
+    destination: Path,
+    crates: _Crates,
     chosen: dict[str, str],
 ) -> None:
     top = crates.workspace / "Cargo.toml"
@@ -176,7 +198,11 @@ def _copy(
 
 
 def _lock_text(
-    lock: Path, project: Path, units: tuple[Path, ...], base: Path, destination: Path,
+    lock: Path,
+    project: Path,
+    units: tuple[Path, ...],
+    base: Path,
+    destination: Path,
     log: Path | None,
 ) -> str:
     """The project's Cargo.lock; made in the copy where the project has none."""
@@ -187,17 +213,26 @@ def _lock_text(
     copy = destination / lock.relative_to(base)
     result = process.run(
         [*registry.cargo(), "generate-lockfile", "--manifest-path", copy.parent / "Cargo.toml"],
-        cwd=destination / project.relative_to(base), timeout=CARGO_TIMEOUT,
-        env=clean_environ({"CARGO_TERM_COLOR": "never"}), log=log,
+        cwd=destination / project.relative_to(base),
+        timeout=CARGO_TIMEOUT,
+        env=clean_environ({"CARGO_TERM_COLOR": "never"}),
+        log=log,
     )
     if not result.ok:
         raise explain(result.stderr, log, doing="cargo cannot resolve the project as it is")
     return copy.read_text(encoding="utf-8")
 
 
-def _resolve(manifest: Path, root: Path, lock: Path, pyo3: str, log: Path | None) -> None:
+def feature_options(plan: layout.Layout) -> tuple[str, ...]:
+    """The features that maturin's configuration adds, as cargo's options."""
+    return ("--features", ",".join(plan.features)) if plan.features else ()
+
+
+def _resolve(
+    manifest: Path, root: Path, features: tuple[str, ...], lock: Path, pyo3: str, log: Path | None
+) -> None:
     """Let cargo settle the lock for the new requirements, and look at what it chose."""
-    metadata(manifest, root, log=log, pyo3=pyo3)
+    metadata(manifest, root, *features, log=log, pyo3=pyo3)
     resolved = coupled.locked_versions(lock.read_text(encoding="utf-8"))
     found = resolved.get("pyo3", resolved.get("pyo3-ffi", "none"))
     if found != pyo3:
@@ -207,5 +242,3 @@ def _resolve(manifest: Path, root: Path, lock: Path, pyo3: str, log: Path | None
             why="something in the project's cargo configuration overrides its requirement",
             next="Look for [patch], [replace] and paths in .cargo/config.toml.",
         )
-
-

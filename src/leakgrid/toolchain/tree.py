@@ -16,11 +16,29 @@ MAX_FILES = 100_000
 MAX_BYTES = 4 * 1024**3
 """More than this is no extension's sources; the copy is refused."""
 
-_SKIPPED = frozenset({
-    ".git", ".hg", ".svn", ".jj", ".nox", ".tox", ".venv", "venv", "__pycache__", ".mypy_cache",
-    ".pytest_cache", ".ruff_cache", ".hypothesis", ".leakgrid", "node_modules", ".eggs", ".pixi",
-    ".direnv", ".benchmarks",
-})
+_SKIPPED = frozenset(
+    {
+        ".git",
+        ".hg",
+        ".svn",
+        ".jj",
+        ".nox",
+        ".tox",
+        ".venv",
+        "venv",
+        "__pycache__",
+        ".mypy_cache",
+        ".pytest_cache",
+        ".ruff_cache",
+        ".hypothesis",
+        ".leakgrid",
+        "node_modules",
+        ".eggs",
+        ".pixi",
+        ".direnv",
+        ".benchmarks",
+    }
+)
 _SKIPPED_ENDS = (".pyc", ".pyo", ".pyd.tmp")
 
 
@@ -47,9 +65,7 @@ class _Copy:
     size: int = 0
 
 
-def synchronise(
-    source: Path, destination: Path, texts: Mapping[Path, str] | None = None
-) -> None:
+def synchronise(source: Path, destination: Path, texts: Mapping[Path, str] | None = None) -> None:
     """Make ``destination`` a copy of the sources in ``source``.
 
     ``texts`` replaces the content of files (absolute paths in the source).

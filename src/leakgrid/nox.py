@@ -241,6 +241,8 @@ def _evaluator(
         command = [environment.python(session), "-m", "leakgrid", "check", target]
         command += ["--python", python, "--pyo3", pyo3, "--matrix", str(path)]
         command += ["--json", str(run.result_file(plan))]
+        if session.parallel:
+            command.append("--quiet")
         if session.posargs:
             command += ["--", *session.posargs]
         code, output = _call(session, command)

@@ -12,6 +12,9 @@ from collections.abc import Sequence
 
 from leakgrid.errors import UsageError
 from leakgrid.finding import CellResult
+from leakgrid.reports._comparison import render_comparison
+
+__all__ = ["formats", "render", "render_comparison"]
 
 
 def formats() -> tuple[str, ...]:

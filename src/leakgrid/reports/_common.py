@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from packaging.version import InvalidVersion, Version
 
+from leakgrid import signature
+from leakgrid.baseline import Accepted, python_minor
 from leakgrid.finding import CellResult, Finding
 from leakgrid.signature import Frame, Owner
 
@@ -16,7 +18,6 @@ NOT_EVALUATED = frozenset({"unsupported", "build-failed", "tests-failed", "no-te
 
 _OWNERS = list(Owner)
 _STATES = ("new", "changed", "unbaselined", "known")
-_STORY = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +32,7 @@ class Group:
 
 def minor(result: CellResult) -> str:
     """The Python of a result as the grid names it: ``3.13``, ``3.13t``."""
-    version = str(result.python.get("version", "?"))
-    suffix = "t" if "t" in str(result.python.get("abiflags", "")) else ""
-    return ".".join(version.removesuffix("t").split(".")[:2]) + (
-        suffix or ("t" if version.endswith("t") else "")
-    )
+    return python_minor(result.python) or "?"
 
 
 def cell_id(result: CellResult) -> str:
@@ -103,7 +100,7 @@ def _weight(group: Group) -> tuple[int, int, float, str, str]:
     )
 
 
-def size(finding: Finding) -> str:
+def amount(finding: Finding | Accepted) -> str:
     """``500 bytes in 1 block per call``; empty for memory errors, which have no size."""
     if not finding.blocks and not finding.bytes:
         return ""
@@ -117,30 +114,18 @@ def size(finding: Finding) -> str:
 def headline(finding: Finding) -> str:
     """What was seen, in one line: the detector's summary or kind, and the size."""
     what = finding.summary or finding.kind
-    amount = size(finding)
-    return one_line(f"{what} ({amount})" if amount else what)
+    size = amount(finding)
+    return one_line(f"{what} ({size})" if size else what)
 
 
 def story(finding: Finding) -> list[Frame | None]:
-    """The few frames that tell the story; ``None`` stands for frames left out.
-
-    Innermost first: the frame that allocated or erred, then the owner's own frames, which are the
-    ones that somebody can change; all of them when there are few.
-    """
-    frames = finding.frames
-    if len(frames) <= _STORY:
-        return list(frames)
-    wanted = {0}
-    own = [at for at, frame in enumerate(frames) if frame.owner == finding.owner]
-    extension = [at for at, frame in enumerate(frames) if frame.owner == Owner.EXTENSION]
-    for at in [*own[:3], *extension[:2], *range(len(frames))]:
-        if len(wanted) < _STORY:
-            wanted.add(at)
+    """The few frames that tell the story, innermost first; ``None`` where some are left out."""
     told: list[Frame | None] = []
-    for at in range(len(frames)):
-        if at in wanted:
-            told.append(frames[at])
-        elif told and told[-1] is not None:
+    wanted = list(signature.story(finding.frames)) or list(finding.frames)
+    for frame in finding.frames:
+        if wanted and frame == wanted[0]:
+            told.append(wanted.pop(0))
+        elif told and wanted and told[-1] is not None:
             told.append(None)
     return told
 

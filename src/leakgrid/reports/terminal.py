@@ -35,7 +35,7 @@ def render(results: Sequence[CellResult], *, color: bool = False) -> str:
     """The whole report; ``color`` adds ANSI colours. Ends with a newline."""
     if not results:
         return "No results.\n"
-    paint = _painter(color)
+    paint = painter(color)
     targets = common.by_target(results)
     ordered = [cell for cells in targets.values() for cell in cells]
     parts = [_grid(target, cells, paint) for target, cells in targets.items()]
@@ -44,7 +44,8 @@ def render(results: Sequence[CellResult], *, color: bool = False) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _painter(color: bool) -> _Paint:
+def painter(color: bool) -> _Paint:
+    """Styles text with rich's names of styles, or leaves it as it is."""
     if color:
         try:
             from rich.color import ColorSystem

@@ -15,8 +15,11 @@ from types import ModuleType
 import pytest
 
 from leakgrid import reports
+from leakgrid.comparison import Comparison, compare_results
 from leakgrid.errors import UsageError
+from leakgrid.reports import _common as common
 from leakgrid.reports import terminal
+from leakgrid.verdict import Verdict, exit_code
 
 HERE = Path(__file__).resolve().parent
 GOLDEN = HERE.parents[1] / "golden" / "reports"
@@ -96,11 +99,35 @@ def test_colour_changes_nothing_but_colour() -> None:
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == terminal.render(scenes.CELLS)
 
 
-def test_every_verdict_has_a_style() -> None:
+def test_every_verdict_has_a_style_and_a_line_in_the_readme() -> None:
     text = (HERE.parents[2] / "README.md").read_text(encoding="utf-8")
-    verdicts = set(re.findall(r"^\| `([a-z-]+)` \|", text, flags=re.MULTILINE))
-    assert len(verdicts) == 13
-    assert verdicts == set(terminal._STYLES)
+    verdicts = {str(verdict) for verdict in Verdict}
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", text, flags=re.MULTILINE)) == verdicts
+    assert set(terminal._STYLES) == verdicts
+
+
+def test_the_groups_of_verdicts_are_those_of_the_exit_codes() -> None:
+    codes = {str(verdict): exit_code(verdict) for verdict in Verdict}
+    assert {name for name in codes if codes[name] == 0} == common.FINE
+    assert {name for name in codes if codes[name] == 1} == common.LEAKING
+
+
+def test_a_comparison_tells_both_sides() -> None:
+    before, after = scenes.CELLS[4], scenes.CELLS[0]
+    text = reports.render_comparison(before, after, compare_results(before, after))
+    assert text.splitlines()[:4] == [
+        "before: one/py3.12-pyo3-0.9.2, known",
+        "after:  one/py3.13-pyo3-0.30.1, regressed",
+        "",
+        "new: 2",
+    ]
+    assert "one::Map::insert  src/lib.rs:123" in text
+    assert "known on both sides: 1" in text
+
+
+def test_a_comparison_without_difference_says_so() -> None:
+    clean = scenes.CLEAN[0]
+    assert "No difference." in reports.render_comparison(clean, clean, Comparison())
 
 
 def test_a_finding_in_several_cells_is_told_once() -> None:

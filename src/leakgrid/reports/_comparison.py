@@ -1,0 +1,62 @@
+"""Two results side by side, for people at a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from leakgrid.baseline import Accepted
+from leakgrid.comparison import Comparison, Entry
+from leakgrid.finding import CellResult, Finding
+from leakgrid.reports import _common as common
+from leakgrid.reports.terminal import painter
+
+_STATES = (("new", "bold red"), ("changed", "bold yellow"), ("gone", "bold green"))
+
+
+def render_comparison(
+    before: CellResult, after: CellResult, comparison: Comparison, *, color: bool = False
+) -> str:
+    """What is new, changed and gone between two results; what stayed is counted."""
+    paint = painter(color)
+    lines = [_side("before", before), _side("after", after), ""]
+    for state, style in _STATES:
+        entries: Sequence[Entry] = getattr(comparison, state)
+        if entries:
+            lines.append(f"{paint(state, style)}: {len(entries)}")
+        for entry in entries:
+            lines += _entry(entry)
+    known = len(comparison.known)
+    lines.append(f"known on both sides: {known}" if known else "nothing is known on both sides")
+    if not (comparison.new or comparison.changed or comparison.gone):
+        lines.append("No difference.")
+    return "\n".join(lines) + "\n"
+
+
+def _side(name: str, result: CellResult) -> str:
+    text = f"{name + ':':<8}{common.cell_id(result)}, {result.verdict}"
+    return common.one_line(text + (", part of the tests only" if result.partial else ""))
+
+
+def _entry(entry: Entry) -> list[str]:
+    side = entry.after or entry.before
+    if side is None:
+        return []
+    lines = [f"  {side.id}  owner: {side.owner}, {_what(side)}"]
+    if entry.before is not None and entry.after is not None:
+        lines[0] += f", before: {common.amount(entry.before)}"
+    if side.tests:
+        lines.append(f"    tests: {common.some(side.tests)}")
+    if isinstance(side, Finding):
+        for frame in common.story(side):
+            text = "..." if frame is None else f"{frame.function}  {common.place(frame)}"
+            lines.append(f"      {common.one_line(text)}")
+    else:
+        lines += [f"      {common.one_line(frame)}" for frame in side.frames]
+    return lines
+
+
+def _what(side: Finding | Accepted) -> str:
+    if isinstance(side, Finding):
+        return common.headline(side)
+    amount = common.amount(side)
+    return common.one_line(f"{side.kind} ({amount})" if amount else side.kind)

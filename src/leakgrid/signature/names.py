@@ -160,7 +160,7 @@ def leaf_name(name: str) -> str:
     return name
 
 
-_VERSION_IN_PATH = re.compile(r"(?<=[A-Za-z_])-\d+\.\d+[^/]*(?=/)")
+_VERSION_IN_PATH = re.compile(r"(?<=\w)-\d+\.\d+[^/]*(?=/)")
 
 
 def without_version(file: str) -> str:

@@ -1,0 +1,184 @@
+from dataclasses import replace
+
+import pytest
+
+from leakgrid.baseline import (
+    Accepted,
+    Baseline,
+    accept,
+    is_complete,
+    measured_tests,
+    python_minor,
+    read,
+    write,
+)
+from leakgrid.errors import ConfigError, DataError, UsageError
+from leakgrid.finding import CellResult, Finding, TestRecord
+from leakgrid.signature import Frame, Owner
+
+PASSED = {f"tests/test_a.py::test_{i}": TestRecord("passed", 0.1) for i in range(3)}
+
+
+def finding(identity: str = "a" * 12, **changes) -> Finding:
+    base = Finding(
+        "memcheck",
+        "Leak_DefinitelyLost",
+        identity,
+        Owner.EXTENSION,
+        ("tests/test_a.py::test_1", "tests/test_a.py::test_0"),
+        blocks=2,
+        bytes=1000,
+        frames=(
+            Frame("malloc", "", 0, "vgpreload_memcheck-amd64-linux.so", Owner.LIBC),
+            Frame("demo::leak", "src/lib.rs", 17, "demo.so", Owner.EXTENSION),
+            Frame("PyErr::take", "pyo3-0.29.3/src/err.rs", 4, "demo.so", Owner.PYO3),
+        ),
+    )
+    return replace(base, **changes)
+
+
+def result(*findings: Finding, **changes) -> CellResult:
+    base = CellResult(
+        "demo", {"version": "3.12.1"}, "0.29.3", "unbaselined", "", tests=PASSED, findings=findings
+    )
+    return replace(base, **changes)
+
+
+def test_accepting_keeps_the_story_without_lines_and_versions():
+    made = accept(result(finding()), None, "upstream bug")
+    assert (made.target, made.python, made.pyo3, made.tests) == ("demo", "3.12", "0.29.3", 3)
+    (entry,) = made.entries
+    assert entry.reason == "upstream bug"
+    assert entry.frames == ("demo::leak [src/lib.rs]", "PyErr::take [pyo3/src/err.rs]")
+    assert entry.tests == ("tests/test_a.py::test_0", "tests/test_a.py::test_1")
+
+
+def test_entries_that_stay_keep_their_reasons_and_new_ones_get_the_new():
+    first = accept(result(finding("a" * 12)), None, "old reason")
+    second = accept(result(finding("a" * 12, blocks=5), finding("b" * 12)), first, "new reason")
+    assert [(e.id[0], e.reason, e.blocks) for e in second.entries] == [
+        ("a", "old reason", 5),
+        ("b", "new reason", 2),
+    ]
+
+
+def test_a_whole_result_drops_what_is_gone():
+    first = accept(result(finding("a" * 12), finding("b" * 12)), None, "r")
+    assert [e.id[0] for e in accept(result(finding("b" * 12)), first, "").entries] == ["b"]
+
+
+@pytest.mark.parametrize(
+    "unfinished",
+    [
+        {"partial": True},
+        {"tests": {**PASSED, "t": TestRecord("crashed")}},
+        {"tests": {**PASSED, "t": TestRecord("hung-under-valgrind")}},
+    ],
+)
+def test_an_unfinished_result_never_drops_or_lowers(unfinished):
+    first = replace(accept(result(finding("a" * 12), finding("b" * 12)), None, "r"), tests=900)
+    second = accept(
+        result(finding("b" * 12, blocks=1, tests=("tests/test_c.py::t",)), **unfinished), first, ""
+    )
+    assert [(e.id[0], e.blocks) for e in second.entries] == [("a", 2), ("b", 2)]
+    assert len(second.entries[1].tests) == 3
+    assert second.tests == 900
+
+
+def test_a_finding_is_not_accepted_without_a_reason():
+    with pytest.raises(UsageError, match="reason"):
+        accept(result(finding()), None, "  ")
+
+
+def test_known_findings_need_no_second_reason():
+    first = accept(result(finding()), None, "r")
+    assert accept(result(finding()), first, "") == first
+
+
+@pytest.mark.parametrize("verdict", ["blind", "build-failed", "no-tests", "interrupted"])
+def test_a_result_that_proves_nothing_cannot_be_accepted(verdict):
+    with pytest.raises(UsageError, match=verdict):
+        accept(result(verdict=verdict), None, "r")
+
+
+def test_a_clean_result_gives_an_empty_baseline():
+    assert accept(result(), None, "").entries == ()
+
+
+def test_the_text_is_the_same_for_the_same_baseline_and_is_read_back():
+    made = accept(result(finding("b" * 12), finding("a" * 12, per_call=True, blocks=0.5)), None, "r")
+    shuffled = replace(made, entries=tuple(reversed(made.entries)))
+    assert write(made) == write(shuffled)
+    assert read(write(made)) == made
+
+
+def test_the_file_looks_like_this():
+    made = Baseline(
+        "demo",
+        "3.12",
+        "0.29.3",
+        (Accepted("a" * 12, "memcheck", "leak", Owner.PYO3, ("t",), 1, 64, False, ("f [x]",), "r"),),
+        900,
+    )
+    assert write(made) == (
+        "# Accepted findings of one cell, written by `leakgrid accept`; reviewed like code.\n"
+        'schema = 1\ntarget = "demo"\npython = "3.12"\npyo3 = "0.29.3"\ntests = 900\n'
+        '\n[[accepted]]\nid = "aaaaaaaaaaaa"\ndetector = "memcheck"\nkind = "leak"\n'
+        'owner = "pyo3"\nblocks = 1\nbytes = 64\nper_call = false\nreason = "r"\n'
+        'tests = [\n    "t",\n]\nframes = [\n    "f [x]",\n]\n'
+    )
+
+
+def test_all_faults_are_told_at_once_with_their_key_paths():
+    text = (
+        'schema = 1\ntarget = ""\npyo3 = 3\ntests = -1\nextra = 1\n'
+        '[[accepted]]\nid = "xyz"\ndetector = "d"\nkind = "k"\nowner = "me"\nblocks = true\n'
+        'tests = "t"\nper_call = 1\nwhy = "?"\n'
+    )
+    with pytest.raises(ConfigError) as caught:
+        read(text, "demo.toml")
+    told = "\n".join(caught.value.faults)
+    for path in (
+        "target:",
+        "python:",
+        "pyo3:",
+        "tests:",
+        "extra:",
+        "accepted[0].id:",
+        "accepted[0].owner:",
+        "accepted[0].blocks:",
+        "accepted[0].tests:",
+        "accepted[0].per_call:",
+        "accepted[0].why:",
+        "accepted[0].reason:",
+    ):
+        assert path in told
+    assert "demo.toml" in str(caught.value)
+
+
+def test_an_id_that_is_accepted_twice_is_a_fault():
+    text = write(accept(result(finding()), None, "r"))
+    entry = text[text.index("[[accepted]]") :]
+    with pytest.raises(ConfigError, match="twice"):
+        read(text + entry)
+
+
+@pytest.mark.parametrize("text", ["schema = ", "schema = 2\n", ""])
+def test_what_is_no_baseline_is_refused(text):
+    with pytest.raises(DataError):
+        read(text)
+
+
+def test_measured_are_tests_that_passed_and_did_not_end_under_valgrind():
+    words = ["passed", "xfailed", "failed", "skipped", "crashed", "hung-under-valgrind"]
+    assert measured_tests({word: TestRecord(word) for word in words}) == 2
+
+
+def test_a_result_without_tests_is_not_complete():
+    assert is_complete(result())
+    assert not is_complete(result(tests={}))
+
+
+def test_free_threaded_pythons_are_cells_of_their_own():
+    assert python_minor({"version": "3.13.0", "abiflags": ""}) == "3.13"
+    assert python_minor({"version": "3.13.0", "abiflags": "t"}) == "3.13t"

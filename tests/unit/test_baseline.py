@@ -106,7 +106,9 @@ def test_a_clean_result_gives_an_empty_baseline():
 
 
 def test_the_text_is_the_same_for_the_same_baseline_and_is_read_back():
-    made = accept(result(finding("b" * 12), finding("a" * 12, per_call=True, blocks=0.5)), None, "r")
+    made = accept(
+        result(finding("b" * 12), finding("a" * 12, per_call=True, blocks=0.5)), None, "r"
+    )
     shuffled = replace(made, entries=tuple(reversed(made.entries)))
     assert write(made) == write(shuffled)
     assert read(write(made)) == made
@@ -117,7 +119,11 @@ def test_the_file_looks_like_this():
         "demo",
         "3.12",
         "0.29.3",
-        (Accepted("a" * 12, "memcheck", "leak", Owner.PYO3, ("t",), 1, 64, False, ("f [x]",), "r"),),
+        (
+            Accepted(
+                "a" * 12, "memcheck", "leak", Owner.PYO3, ("t",), 1, 64, False, ("f [x]",), "r"
+            ),
+        ),
         900,
     )
     assert write(made) == (

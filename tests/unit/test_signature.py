@@ -79,7 +79,10 @@ def key(*raw: RawFrame, kind: str = "Leak_DefinitelyLost", tests: tuple[str, ...
         ("f [clone .cold]", "f"),
         ("memcpy@@GLIBC_2.14", "memcpy"),
         ("memcpy@GLIBC_2.2.5", "memcpy"),
-        ("_$LT$demo..T$u20$as$u20$demo..Go$GT$::go::h0123456789abcdef", "<demo::T as demo::Go>::go"),
+        (
+            "_$LT$demo..T$u20$as$u20$demo..Go$GT$::go::h0123456789abcdef",
+            "<demo::T as demo::Go>::go",
+        ),
         ("_RNvCs1234_4demo1f", "_RNvC4demo1f"),
         ("0x48A3B0", "???"),
         ("", "???"),
@@ -208,7 +211,14 @@ def test_a_crate_that_pyo3_uses_does_not_hide_who_is_to_blame():
 
 
 def test_python_code_that_the_extension_called_is_judged_on_its_own():
-    raw = [MALLOC, py("PyList_New"), py("_PyEval_EvalFrameDefault"), pyo3("call0"), ext("go"), *CALL]
+    raw = [
+        MALLOC,
+        py("PyList_New"),
+        py("_PyEval_EvalFrameDefault"),
+        pyo3("call0"),
+        ext("go"),
+        *CALL,
+    ]
     assert owner(*raw) is Owner.CPYTHON
 
 

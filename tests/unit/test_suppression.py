@@ -217,9 +217,9 @@ def test_only_rules_for_this_python_and_pyo3_apply():
 
 def test_hits_add_up_over_files_and_rules_without_hits_are_named():
     rules = parse(GOOD)
-    assert hit_counts(rules, [("cpython_interned", 2), ("cpython_interned", 3), ("dl-hack", 9)]) == {
-        "cpython_interned": 5
-    }
+    assert hit_counts(
+        rules, [("cpython_interned", 2), ("cpython_interned", 3), ("dl-hack", 9)]
+    ) == {"cpython_interned": 5}
     assert hit_counts(rules, []) == {"cpython_interned": 0}
 
 

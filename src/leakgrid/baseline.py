@@ -51,6 +51,7 @@ class Accepted:
     per_call: bool = False
     frames: tuple[str, ...] = ()
     reason: str = ""
+    related: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +140,14 @@ def _accepted(finding: Finding, before: Accepted | None, reason: str, complete: 
         per_call=finding.per_call,
         frames=tuple(frame_text(frame) for frame in story(finding.frames)),
         reason=before.reason if before else reason,
+        related=tuple(sorted(set(finding.related))),
     )
     if before is None or complete:
         return entry
     return replace(
         entry,
         tests=tuple(sorted({*entry.tests, *before.tests})),
+        related=tuple(sorted({*entry.related, *before.related})),
         blocks=max(entry.blocks, before.blocks),
         bytes=max(entry.bytes, before.bytes),
     )
@@ -183,6 +186,7 @@ def write(baseline: Baseline) -> str:
             f"reason = {_string(entry.reason)}",
             *_array("tests", sorted(entry.tests)),
             *_array("frames", entry.frames),
+            *_array("related", entry.related),
         ]
     return "\n".join(lines) + "\n"
 
@@ -275,6 +279,7 @@ def _read_entry(item: Mapping[str, Any], path: str, faults: list[str]) -> Accept
         bytes=reader.number("bytes"),
         per_call=bool(per_call),
         frames=reader.texts("frames"),
+        related=reader.texts("related"),
         reason=reason,
     )
 

@@ -72,8 +72,9 @@ def compare_baseline(result: CellResult, baseline: Baseline | None) -> Compariso
     A result in which not everything ran makes no accepted finding gone.
     """
     accepted = baseline.entries if baseline else ()
-    pairs, old, new = _match(accepted, result.findings, _by_id)
-    return _sort(pairs, old if is_complete(result) else [], new)
+    same, old, new = _match(accepted, result.findings, _by_id)
+    cycles, old, new = _match_cycles(old, new)
+    return _sort([*same, *cycles], old if is_complete(result) else [], new)
 
 
 def compare_results(before: CellResult, after: CellResult) -> Comparison:
@@ -86,8 +87,9 @@ def compare_results(before: CellResult, after: CellResult) -> Comparison:
     if before.partial:
         later = [f for f in later if not f.tests or any(t in before.tests for t in f.tests)]
     same, old, new = _match(before.findings, later, _by_id)
+    cycles, old, new = _match_cycles(old, new)
     alike, old, new = _match(old, new, cause_key)
-    return _sort([*same, *alike], old if is_complete(after) else [], new)
+    return _sort([*same, *cycles, *alike], old if is_complete(after) else [], new)
 
 
 _Side = TypeVar("_Side", Finding, Accepted)
@@ -113,6 +115,26 @@ def _match(
         else:
             left.append(finding)
     return pairs, [side for sides in waiting.values() for side in sides], left
+
+
+def _match_cycles(
+    old: Iterable[_Side], new: Iterable[Finding]
+) -> tuple[list[Entry], list[_Side], list[Finding]]:
+    """Pair off two blocks of one lost cycle: in each result the other was lost through this one."""
+    waiting = list(old)
+    left: list[Finding] = []
+    pairs: list[Entry] = []
+    for finding in sorted(new, key=_by_id):
+        twin = next(
+            (side for side in waiting if side.id in finding.related and finding.id in side.related),
+            None,
+        )
+        if twin is None:
+            left.append(finding)
+        else:
+            waiting.remove(twin)
+            pairs.append(Entry(twin, finding))
+    return pairs, waiting, left
 
 
 def _sort(

@@ -18,6 +18,8 @@ class Finding:
 
     ``id`` is the signature: 12 hex digits. ``blocks`` and ``bytes`` are per call where
     ``per_call`` is true, else per process. ``tests`` are pytest node ids, sorted.
+    ``related`` are signatures of blocks that were lost only through this one: of a lost cycle
+    memcheck calls any one block the definite one, and in another run perhaps one of these.
     ``summary`` is one line for people (``500 bytes lost in one block``, ``Invalid read of size 1``).
     """
 
@@ -31,6 +33,7 @@ class Finding:
     per_call: bool = False
     frames: tuple[Frame, ...] = ()
     summary: str = ""
+    related: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form of DESIGN section 5."""
@@ -45,6 +48,7 @@ class Finding:
             "per_call": self.per_call,
             "frames": [frame.to_dict() for frame in self.frames],
             "summary": self.summary,
+            "related": list(self.related),
         }
 
     @classmethod
@@ -61,6 +65,7 @@ class Finding:
             per_call=bool(data.get("per_call", False)),
             frames=tuple(Frame.from_dict(frame) for frame in data.get("frames", ())),
             summary=str(data.get("summary", "")),
+            related=tuple(str(name) for name in data.get("related", ())),
         )
 
 

@@ -1,8 +1,8 @@
 """From the reports of a zygote and its forked children to the findings of a run (pure).
 
-A child starts with all that its zygote had when it forked, so the zygote's share is taken off every
-child and counted once. An incomplete zygote has no share to take off: its children's inherited
-blocks then count as their own, which says too much rather than too little.
+Leaks come from the leak checks that the code in the cell asks for: each reports what was lost since
+the check before, and a worker's first one is made right behind its fork (CPython gives up its
+locks there, which memcheck would report as lost). What a check at exit says is not used.
 """
 
 from __future__ import annotations
@@ -35,11 +35,17 @@ __all__ = [
     "read_process",
 ]
 
+DEFINITE = "definitely-lost"
+INDIRECT = "indirectly-lost"
+LOST = frozenset({DEFINITE, INDIRECT})
+IMPORT = "import"
+"""The phase of the check that ends importing and collecting."""
+
 Totals = Mapping[str, Mapping[str, Mapping[str, int]]]
 
 
 def merge(zygote: ProcessReport, children: Sequence[ProcessReport]) -> tuple[Finding, ...]:
-    """Definitely lost blocks at exit and memory errors, sorted by detector, kind and signature.
+    """Definitely lost blocks and memory errors, sorted by detector, kind and signature.
 
     ``blocks`` and ``bytes`` are sums over the processes; of a memory error they are occurrences and
     the size of the access. Suites that ran in fresh processes have an empty zygote:
@@ -77,41 +83,93 @@ def canaries_seen(reports: Iterable[ProcessReport]) -> frozenset[str]:
     return frozenset().union(*(report.canaries for report in reports))
 
 
+def lost_in(reports: Iterable[ProcessReport]) -> dict[str, tuple[str, ...]]:
+    """Signatures of all lost blocks, indirectly lost ones too, with the tests that lost them."""
+    tests: dict[str, set[str]] = defaultdict(set)
+    for report in reports:
+        for added in report.added:
+            if added.leak.kind in LOST and added.leak.blocks > 0:
+                tests[added.leak.id] |= {added.test} - {""}
+    return {name: tuple(sorted(names)) for name, names in tests.items()}
+
+
 def _leaks(zygote: ProcessReport, children: Sequence[ProcessReport]) -> list[Finding]:
-    base = {leak.id: leak for leak in zygote.leaks}
-    merged = dict(base)
-    for child in children:
-        for leak in child.leaks:
-            own = _without(leak, base.get(leak.id))
-            before = merged.get(leak.id)
-            merged[leak.id] = own if before is None else _plus(before, own)
-    tests = _leaking_tests((zygote, *children))
+    """What the added leak checks reported.
+
+    A check is relative to the one before, so checks add up. What was lost while importing is the
+    same in every process, and counts once.
+    """
+    reports = (zygote, *children)
+    imported: dict[str, Leak] = {}
+    merged: dict[str, Leak] = {}
+    for report in reports:
+        for added in report.added:
+            if added.leak.kind != DEFINITE:
+                continue
+            if added.phase == IMPORT:
+                imported.setdefault(added.leak.id, added.leak)
+            else:
+                before = merged.get(added.leak.id)
+                merged[added.leak.id] = _plus(before, added.leak) if before else added.leak
+    for key, leak in imported.items():
+        merged[key] = _plus(merged[key], leak) if key in merged else leak
+    related = _related(reports)
+    tests = lost_in(reports)
     return [
-        Finding(
-            detector=DETECTOR,
-            kind=leak.kind,
-            id=leak.id,
-            owner=leak.owner,
-            tests=tuple(sorted(tests.get(leak.id, ()))),
-            blocks=leak.blocks,
-            bytes=leak.bytes,
-            frames=leak.frames,
-            summary=leak_summary(leak.blocks, leak.bytes, leak.indirect_bytes),
-        )
-        for leak in merged.values()
-        if leak.blocks or leak.bytes
+        _leak_finding(leak, tests.get(leak.id, ()), related.get(leak.id, frozenset()))
+        for leak in _one_per_cycle(merged, related)
+        if leak.blocks > 0 or leak.bytes > 0
     ]
 
 
-def _without(leak: Leak, inherited: Leak | None) -> Leak:
-    if inherited is None:
-        return leak
-    return replace(
-        leak,
-        blocks=max(0, leak.blocks - inherited.blocks),
-        bytes=max(0, leak.bytes - inherited.bytes),
-        indirect_bytes=max(0, leak.indirect_bytes - inherited.indirect_bytes),
+def _leak_finding(leak: Leak, tests: tuple[str, ...], related: frozenset[str]) -> Finding:
+    return Finding(
+        detector=DETECTOR,
+        kind=leak.kind,
+        id=leak.id,
+        owner=leak.owner,
+        tests=tests,
+        blocks=leak.blocks,
+        bytes=leak.bytes,
+        frames=leak.frames,
+        summary=leak_summary(leak.blocks, leak.bytes, leak.indirect_bytes),
+        related=tuple(sorted(related)),
     )
+
+
+def _related(reports: Iterable[ProcessReport]) -> dict[str, frozenset[str]]:
+    """For each definite record with indirect bytes: what the same check lost indirectly."""
+    related: dict[str, frozenset[str]] = {}
+    for report in reports:
+        windows: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for added in report.added:
+            if added.leak.kind == INDIRECT:
+                windows[added.test, added.phase].add(added.leak.id)
+        for added in report.added:
+            leak = added.leak
+            if leak.kind == DEFINITE and leak.indirect_bytes:
+                through = frozenset(windows[added.test, added.phase] - {leak.id})
+                related[leak.id] = related.get(leak.id, frozenset()) | through
+    return related
+
+
+def _one_per_cycle(merged: Mapping[str, Leak], related: Mapping[str, frozenset[str]]) -> list[Leak]:
+    """Two records of which each was lost through the other belong to one lost cycle."""
+    kept: dict[str, Leak] = {}
+    for key in sorted(merged):
+        twin = next(
+            (
+                other
+                for other in kept
+                if other in related.get(key, ()) and key in related.get(other, ())
+            ),
+            None,
+        )
+        if twin is None:
+            kept[key] = merged[key]
+        else:
+            kept[twin] = _plus(kept[twin], merged[key])
+    return list(kept.values())
 
 
 def _plus(one: Leak, other: Leak) -> Leak:
@@ -121,16 +179,6 @@ def _plus(one: Leak, other: Leak) -> Leak:
         bytes=one.bytes + other.bytes,
         indirect_bytes=one.indirect_bytes + other.indirect_bytes,
     )
-
-
-def _leaking_tests(reports: Iterable[ProcessReport]) -> Mapping[str, set[str]]:
-    """Which tests added blocks under a signature, where added checks were asked for."""
-    tests: dict[str, set[str]] = defaultdict(set)
-    for report in reports:
-        for added in report.added:
-            if added.test and added.leak.blocks > 0:
-                tests[added.leak.id].add(added.test)
-    return tests
 
 
 def _errors(zygote: ProcessReport, children: Sequence[ProcessReport]) -> list[Finding]:

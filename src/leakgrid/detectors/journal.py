@@ -140,8 +140,11 @@ class Journal:
     def _on_batch_end(self, event: Mapping[str, Any]) -> None:
         self.ends.append(
             BatchEnd(
-                self.first_number + int(event["batch"]), int(event["pid"]),
-                tuple(event["loaded"]), tuple(event["planted"]), dict(event["totals"]),
+                self.first_number + int(event["batch"]),
+                int(event["pid"]),
+                tuple(event["loaded"]),
+                tuple(event["planted"]),
+                dict(event["totals"]),
             )
         )
 
@@ -163,7 +166,6 @@ class Journal:
 
 def describe_exit(code: int) -> str:
     """A return code in words: ``killed by SIGSEGV``, ``ended with exit status 3``."""
-
 
     if code < 0:
         try:

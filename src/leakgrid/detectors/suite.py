@@ -30,7 +30,8 @@ class Cellular:
     ``directory`` the root of the staged project; ``libraries`` the absolute paths of the
     extension's shared libraries, ``allocators`` each one's file address of ``__rust_alloc``.
     ``requests`` is the client request library, empty without a C compiler.
-    ``scratch`` is a short path for temporary files. Times are seconds.
+    ``scratch`` is a short path for temporary files, ``logs`` the folder for the programs' output.
+    Times are seconds.
     """
 
     python: Path
@@ -41,6 +42,7 @@ class Cellular:
     allocators: Mapping[str, int]
     requests: str
     scratch: Path
+    logs: Path
     jobs: int
     test_limit: float
     progress: Callable[[int, int], None] | None = None
@@ -48,12 +50,15 @@ class Cellular:
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """How one run of the suite is made: what stands before python, and what the plan asks for."""
+    """How one run of the suite is made: what stands before python, and what the plan asks for.
+
+    ``leak_checks`` is the number of tests between two leak checks (0: only at a batch's end).
+    """
 
     name: str
     prefix: tuple[str, ...] = ()
     memcheck: bool = False
-    leak_checks: bool = False
+    leak_checks: int = 0
     limit: float = 60.0
     collect_limit: float = 120.0
     limits: Mapping[str, float] = field(default_factory=dict)
@@ -64,16 +69,18 @@ class Mode:
 class SuiteRun:
     """One run of the suite: its journals together, and the programs' own output.
 
-    ``stopped`` is empty, ``crashed`` or ``hung`` where not even collecting came to an end.
+    ``said`` are the last lines of the last program. ``stopped`` is empty, ``crashed`` or ``hung`` where not even collecting came to an end.
     """
 
     journal: Journal
     stderr: str
+    said: str
     seconds: float
     cpu_seconds: float
     stopped: str = ""
     ignored: tuple[str, ...] = ()
     log: Path | None = None
+    returncode: int | None = None
 
 
 def run_suite(
@@ -119,17 +126,31 @@ class _Runner:
         self._stderr: list[str] = []
         self._seconds = 0.0
         self._cpu = 0.0
+        self._said = ""
         self._count = 0
-        self._log = cell.scratch / f"{mode.name}.log"
+        self._returncode: int | None = None
+        self._log = cell.logs / f"{mode.name}.log"
+        self._log.unlink(missing_ok=True)
 
     def result(self, ignored: Sequence[str], stopped: str = "") -> SuiteRun:
         return SuiteRun(
-            journal=self._journal, stderr="".join(self._stderr), seconds=self._seconds,
-            cpu_seconds=self._cpu, stopped=stopped, ignored=tuple(ignored), log=self._log,
+            journal=self._journal,
+            stderr="".join(self._stderr),
+            said=self._said,
+            seconds=self._seconds,
+            cpu_seconds=self._cpu,
+            stopped=stopped,
+            ignored=tuple(ignored),
+            log=self._log,
+            returncode=self._returncode,
         )
 
     def one(
-        self, batches: Sequence[Sequence[str]] | None, ignored: Sequence[str], *, fork: bool,
+        self,
+        batches: Sequence[Sequence[str]] | None,
+        ignored: Sequence[str],
+        *,
+        fork: bool,
         first_number: int = 0,
     ) -> Journal:
         """One process to its end; its journal is merged into the whole and returned."""
@@ -138,13 +159,20 @@ class _Runner:
         journal_path, plan_path = stem.with_suffix(".journal"), stem.with_suffix(".plan")
         plan_path.write_text(json.dumps(self._plan(journal_path, batches, fork)), encoding="utf-8")
         environ = {
-            **self._cell.environ, **self._mode.environ,
-            "LEAKGRID_PLAN": str(plan_path), "PYTHONPATH": _python_path(self._cell.environ),
+            **self._cell.environ,
+            **self._mode.environ,
+            "LEAKGRID_PLAN": str(plan_path),
+            "PYTHONPATH": _python_path(self._cell.environ),
             "PYTEST_DEBUG_TEMPROOT": str(_directory(self._cell.scratch / "tmp")),
         }
         argv = [
-            *self._mode.prefix, str(self._cell.python), "-m", "pytest",
-            "-p", "leakgrid_incell.plugin", *self._cell.pytest_args,
+            *self._mode.prefix,
+            str(self._cell.python),
+            "-m",
+            "pytest",
+            "-p",
+            "leakgrid_incell.plugin",
+            *self._cell.pytest_args,
             *(f"--ignore={path}" for path in ignored),
         ]
         journal = Journal(first_number=first_number)
@@ -152,8 +180,9 @@ class _Runner:
         self._watch(running, journal, journal_path)
         completed = running.wait()
         journal.read(journal_path)
-        journal.returncode = completed.returncode
+        journal.returncode = self._returncode = completed.returncode
         self._stderr.append(completed.stderr)
+        self._said = completed.tail(15)
         self._seconds += completed.seconds
         self._cpu += completed.cpu_seconds
         self._journal.merge(journal)
@@ -164,12 +193,20 @@ class _Runner:
     ) -> dict[str, Any]:
         mode, cell = self._mode, self._cell
         return {
-            "journal": str(journal), "library": cell.requests, "fork": fork,
+            "journal": str(journal),
+            "library": cell.requests,
+            "fork": fork,
             "batches": None if batches is None else [list(batch) for batch in batches],
-            "exclude": list(self._exclude), "jobs": cell.jobs, "memcheck": mode.memcheck,
-            "leak_checks": mode.leak_checks, "limit": mode.limit, "limits": dict(mode.limits),
-            "restart": "all" if mode.memcheck else "rest", "most_losses": MOST_LOSSES,
-            "libraries": list(cell.libraries), "allocators": dict(cell.allocators),
+            "exclude": list(self._exclude),
+            "jobs": cell.jobs,
+            "memcheck": mode.memcheck,
+            "leak_checks": mode.leak_checks,
+            "limit": mode.limit,
+            "limits": dict(mode.limits),
+            "restart": "all" if mode.memcheck else "rest",
+            "most_losses": MOST_LOSSES,
+            "libraries": list(cell.libraries),
+            "allocators": dict(cell.allocators),
         }
 
     def _watch(self, running: process.Running, journal: Journal, path: Path) -> None:

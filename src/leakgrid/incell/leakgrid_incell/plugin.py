@@ -13,6 +13,8 @@ import pytest
 
 from leakgrid_incell.journal import Journal
 from leakgrid_incell.native import Requests, load_addresses, thread_count
+from leakgrid_incell.repeat import stand_in, tear_down, use_same_examples
+from leakgrid_incell.screen import Screen
 from leakgrid_incell.workers import Batch, Workers, die_with_parent
 
 _REASON_LENGTH = 600
@@ -29,6 +31,9 @@ class Conductor:
         self.items = []
         self.collection_errors = []
         self.outcome = None
+        self.screen = None
+        if plan.get("screen") is not None:
+            self.screen = Screen(plan, plan["screen"], self.requests, self.journal)
 
     # -- collecting ---------------------------------------------------------------------------
 
@@ -98,14 +103,24 @@ class Conductor:
         # lost: that is the fork's, not the tests', so counting begins behind it.
         self.requests.message("phase", "fork")
         if self.plan["memcheck"]:
+            gc.freeze()  # else each collection walks all that was imported, slow under Valgrind
             self.requests.leak_base()
-        self.requests.message("phase", "tests")
+        self.requests.message("phase", "tests", "0")
         items = [self.items[index] for index in batch.indices]
+        if self.screen is not None and items:
+            self.screen.prepare(items[0].config)
         for position, item in enumerate(items):
             following = items[position + 1] if position + 1 < len(items) else None
             if slots is not None:
                 slots.note(batch.number, batch.indices[position])
-            self.run_item(batch, batch.indices[position], item, following)
+            if self.screen is None:
+                self.run_item(batch, batch.indices[position], item, following)
+            else:
+                self.screen_item(batch, batch.indices[position], item, following, slots)
+            every = self.plan["leak_checks"]
+            if every > 1 and (position + 1) % every == 0:
+                self.leak_check()
+                self.requests.message("phase", "tests", str((position + 1) // every))
         if slots is not None:
             slots.note(batch.number, -1)
         self.finish_batch(batch)
@@ -121,15 +136,39 @@ class Conductor:
         except (Exception, pytest.exit.Exception) as error:  # a plugin's fault, not the suite's end
             self.outcome.fail("error", repr(error))
         seconds, errors = time.perf_counter() - began, requests.errors() - errors
-        if self.plan["leak_checks"]:
-            _forget_last_exception()
-            gc.collect()
-            requests.added_leak_check()
+        if self.plan["leak_checks"] == 1:
+            self.leak_check()
         requests.message("test-end", item.nodeid, "errors=%d" % errors)
         self.journal.write(
             "end", batch=batch.number, test=index, outcome=self.outcome.word,
             seconds=round(seconds, 6), errors=errors, why=self.outcome.why,
         )
+
+    def screen_item(self, batch, index, item, following, slots):
+        """Run one test for its outcome, repeat it, then tear down what the next has no use for."""
+        double = stand_in(item)
+        self.run_item(batch, index, item, double)
+        repeatable = True
+        if self.outcome.word == "passed":
+            self.outcome = None  # what repetitions report is not the test's outcome
+
+            def note():
+                if slots is not None:
+                    slots.note(batch.number, index)
+
+            repeatable = self.screen.run(batch.number, index, item, double, note)
+        # What a failed repetition may have spoilt is set up afresh for the next test.
+        why = tear_down(item, following if repeatable else None)
+        if why:
+            self.journal.write("teardown-error", batch=batch.number, test=index, why=_short(why))
+        if following is None or following.parent is not item.parent:
+            self.screen.release()
+
+    def leak_check(self):
+        """Report what was lost since the last check."""
+        _forget_last_exception()
+        gc.collect()
+        self.requests.added_leak_check()
 
     def finish_batch(self, batch):
         _forget_last_exception()
@@ -211,4 +250,6 @@ def pytest_configure(config):
         with open(path, encoding="utf-8") as stream:
             plan = json.load(stream)
         die_with_parent()
+        if plan.get("screen") is not None and config.pluginmanager.has_plugin("hypothesispytest"):
+            use_same_examples()
         config.pluginmanager.register(Conductor(plan), "leakgrid-conductor")

@@ -11,7 +11,7 @@ import signal
 import struct
 import time
 
-_SLOT = struct.Struct("=qd")  # index of the running test (-1: none), monotonic start
+_SLOT = struct.Struct("qd")  # index of the running test (-1: none), monotonic start
 _PAUSE = 0.02
 _PR_SET_PDEATHSIG = 1
 
@@ -28,9 +28,18 @@ class Slots:
         _SLOT.pack_into(self._memory, number * _SLOT.size, index, time.monotonic())
 
     def read(self, number):
-        """(index, seconds since it began)."""
-        index, began = _SLOT.unpack_from(self._memory, number * _SLOT.size)
-        return index, time.monotonic() - began
+        """(index, seconds since it began).
+
+        Read until it holds still: the worker may be in the middle of writing it.
+        """
+        before = None
+        while True:
+            now = bytes(self._memory[number * _SLOT.size : (number + 1) * _SLOT.size])
+            if now == before:
+                index, began = _SLOT.unpack(now)
+                return index, time.monotonic() - began
+            before = now
+            time.sleep(0.001)
 
 
 class Batch:

@@ -1,0 +1,106 @@
+"""What a person sees while a cell is being evaluated: progress on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.progress import Progress as Bars
+from rich.progress import TaskID, TimeRemainingColumn
+
+STAGES = {
+    "resolve": "finding the interpreter and PyO3",
+    "sources": "getting the sources",
+    "stage": "setting PyO3",
+    "build": "building the extension",
+    "environment": "making the environment",
+    "screen": "running the tests natively",
+    "memcheck": "running the tests under Valgrind",
+    "explain": "running suspects a second time",
+    "compare": "comparing",
+}
+_PLAIN_PAUSE = 15.0
+"""Seconds between two progress lines where stderr is no terminal (a CI log)."""
+
+
+class Live:
+    """A progress bar per stage at a terminal; a line per stage, and now and then one, elsewhere."""
+
+    def __init__(self, title: str, *, quiet: bool = False) -> None:
+        self._title = title
+        self._quiet = quiet
+        self._console = Console(stderr=True, highlight=False)
+        self._bars: Bars | None = None
+        self._task: TaskID | None = None
+        self._stage = ""
+        self._began = self._told = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal and not self._quiet:
+            self._bars = Bars(
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                console=self._console,
+                transient=True,
+            )
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def stage(self, name: str) -> None:
+        """A stage began."""
+        self._stage = STAGES.get(name, name)
+        self._began = self._told = time.monotonic()
+        if self._bars is not None:
+            if self._task is not None:
+                self._bars.remove_task(self._task)
+            self._task = self._bars.add_task(f"{self._title}: {self._stage}", total=None)
+        else:
+            self._say(f"{self._title}: {self._stage}")
+
+    def tests(self, done: int, total: int) -> None:
+        """Tests of this stage that have ended."""
+        if self._bars is not None and self._task is not None:
+            self._bars.update(self._task, completed=done, total=total)
+        elif time.monotonic() - self._told > _PLAIN_PAUSE and done:
+            self._told = time.monotonic()
+            spent = self._told - self._began
+            left = spent / done * (total - done)
+            self._say(
+                f"{self._title}: {self._stage}: {done} of {total} tests, about {left:.0f} s left"
+            )
+
+    def note(self, text: str) -> None:
+        """Something a person should know although nothing failed."""
+        self._say(f"{self._title}: {text}")
+
+    def _say(self, text: str) -> None:
+        if self._quiet:
+            return
+        if self._bars is not None:
+            self._bars.console.print(text, markup=False)
+        else:
+            print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,86 @@
+"""The extension's shared library: where its allocator begins, and the client request library."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+
+from leakgrid import process
+from leakgrid.detectors.suite import INCELL
+from leakgrid.errors import DataError
+
+_ALLOCATOR = "___rust_alloc"
+"""End of the v0-mangled name of ``__rustc::__rust_alloc``, through which every Rust allocation goes;
+older compilers spell it ``__rust_alloc``. It is a local symbol, present unless stripped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """One shared library of the extension.
+
+    ``allocator`` is the file address of its ``__rust_alloc`` (None: stripped, or no Rust).
+    """
+
+    path: Path
+    allocator: int | None
+
+
+def inspect(path: Path) -> Library:
+    """Read the symbols of one library. Raises DataError when it is no ELF file."""
+    try:
+        with path.open("rb") as stream:
+            table = ELFFile(stream).get_section_by_name(".symtab")
+            address = _allocator(table) if isinstance(table, SymbolTableSection) else None
+    except ELFError as error:
+        raise DataError(f"{path.name} is not an ELF library", why=str(error)) from error
+    return Library(path, address)
+
+
+def _allocator(table: SymbolTableSection) -> int | None:
+    for symbol in table.iter_symbols():
+        if symbol.name == "__rust_alloc" or symbol.name.endswith(_ALLOCATOR):
+            if symbol["st_info"]["type"] == "STT_FUNC" and symbol["st_value"]:
+                return int(symbol["st_value"])
+    return None
+
+
+def client_requests(cache: Path) -> tuple[Path | None, str]:
+    """Build the client request library once per source and compiler; (path, "" or why not).
+
+    Needs a C compiler and Valgrind's headers. Without them a cell is still evaluated, but nothing
+    can be attributed to single tests and no leak can be planted.
+    """
+    source = INCELL / "requests.c"
+    compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc")
+    if compiler is None:
+        return None, "no C compiler (cc) on PATH"
+    digest = hashlib.sha256(source.read_bytes() + compiler.encode()).hexdigest()[:12]
+    library = cache / f"requests-{digest}.so"
+    if library.exists():
+        return library, ""
+    cache.mkdir(parents=True, exist_ok=True)
+    partial = cache / f"{library.name}.{os.getpid()}"
+    built = process.run(
+        [compiler, "-shared", "-fPIC", "-O1", "-g", "-o", partial, source], timeout=120
+    )
+    if not built.ok:
+        partial.unlink(missing_ok=True)
+        missing = "valgrind/memcheck.h" in built.stderr
+        return None, "Valgrind's headers are missing" if missing else built.tail(3)
+    partial.replace(library)
+    return library, ""
+
+
+def libc_version() -> str:
+    """``glibc 2.36``, or empty where the C library does not say."""
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (ValueError, OSError):
+        return ""

@@ -1,0 +1,276 @@
+"""check(cell): from a target to a result, the one place that knows the order.
+
+stage, build, environment, then leakgrid.measurement (screen, memcheck, explain, compare), store.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from leakgrid import __version__, fingerprint
+from leakgrid.detectors import library, valgrind
+from leakgrid.detectors.suite import Cellular
+from leakgrid.errors import Blind, LeakgridError
+from leakgrid.finding import CellResult
+from leakgrid.matrix import Cell, Target
+from leakgrid.measurement import Measured, Measurement, judge_again
+from leakgrid.process import scratch_folder
+from leakgrid.signature import Origins
+from leakgrid.stages import Progress, Stages
+from leakgrid.store import Store
+from leakgrid.toolchain import (
+    accommodations,
+    build,
+    environment,
+    interpreters,
+    pyo3,
+    runtree,
+    sources,
+    stage,
+)
+from leakgrid.toolchain.environ import clean_environ
+from leakgrid.toolchain.interpreters import Interpreter
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a cell is evaluated. ``interpreter`` is what was asked for: a version or a path.
+    ``test_timeout`` is in native seconds, ``jobs`` in processes.
+
+    With ``tests`` or ``pytest_args`` (from the command line) a run is partial. ``suppressions``
+    are files of rules for Valgrind.
+    """
+
+    interpreter: str
+    jobs: int
+    test_timeout: float = 60.0
+    tests: tuple[str, ...] = ()
+    pytest_args: tuple[str, ...] = ()
+    undefined: bool = True
+    fresh: bool = False
+    suppressions: tuple[Path, ...] = ()
+
+    @property
+    def partial(self) -> bool:
+        """Whether only a selection of the tests runs."""
+        return bool(self.tests or self.pytest_args)
+
+
+def check(
+    cell: Cell, target: Target, base: Path, store: Store, options: Options, progress: Progress
+) -> CellResult:
+    """Evaluate one cell and store its result.
+
+    What ends a cell without ending the command (it does not build, no test passes, Valgrind is
+    blind) is a result with that verdict. Raises UsageError, ConfigError, ToolMissing,
+    PlatformError, DataError; KeyboardInterrupt leaves the result stored before untouched.
+    """
+    run = _CellRun(cell, target, base, store, options, Stages(progress))
+    try:
+        result = run.evaluate()
+    except LeakgridError as error:
+        if error.verdict is None:
+            raise
+        result = run.failed(error)
+    store.save_result(cell, result)
+    store.append_history(cell, result)
+    return result
+
+
+class _CellRun:
+    """One evaluation; what it learns on the way is what a failed cell's result still says."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        target: Target,
+        base: Path,
+        store: Store,
+        options: Options,
+        stages: Stages,
+    ) -> None:
+        self.cell, self.target, self.base = cell, target, base
+        self.store, self.options, self.stages = store, options, stages
+        self.started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        self.python: dict[str, Any] = {"version": cell.python}
+        self.toolchain: dict[str, str] = {"leakgrid": __version__}
+        self.fingerprint = ""
+        self.work = store.root.resolve()
+        self.folder = self.work / "cells" / cell.name
+        self.log = self.folder / "build.log"
+
+    def evaluate(self) -> CellResult:
+        """The stages up to the measurement; raises LeakgridError with or without a verdict."""
+        stages = self.stages
+        with stages.stage("resolve"):
+            valgrind_path = valgrind.locate()
+            self.toolchain["valgrind"] = valgrind.version(valgrind_path)
+            interpreter = interpreters.find(self.options.interpreter)
+            self.python = dict(interpreter.to_dict())
+            pyo3.check_pair(self.cell.pyo3, interpreter)
+        with stages.stage("sources"):
+            project = sources.obtain(self.target, self.work / "sources", self.base)
+            environment.check_requires_python(project, interpreter)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.log.unlink(missing_ok=True)
+        staged_at = self.work / "stage" / self.target.name
+        with stage.locked(staged_at):
+            with stages.stage("stage"):
+                staged = stage.stage(project, staged_at, self.cell.pyo3, self.log)
+            self.fingerprint = self._fingerprint(staged, interpreter)
+            if (kept := self._unchanged()) is not None:
+                return kept
+            with stages.stage("build"):
+                built = self._build(staged, interpreter)
+            with stages.stage("environment"):
+                run_root, site = self.folder / "project", self.folder / "site"
+                placed = runtree.make(staged.root, run_root, built.wheel)
+        with stages.stage("environment"):
+            ready = self._environment(interpreter, built, project)
+            environment.install_wheel(ready, built.wheel, site)
+        libraries = [*(site / name for name in built.libraries), *placed]
+        origins = Origins(frozenset(map(str, libraries)), (str(staged.root), str(run_root)))
+        with scratch_folder() as scratch:
+            cell = self._cellular(ready, run_root, site, libraries, scratch)
+            return self._measure(cell, origins, built, valgrind_path)
+
+    def _fingerprint(self, staged: stage.Staged, interpreter: Interpreter) -> str:
+        """What this result depends on; where none of it changed, neither does the result."""
+        return fingerprint.of(
+            staged.digest,
+            self.cell.pyo3,
+            interpreter.to_dict(),
+            str(interpreter.executable),
+            self.toolchain,
+            fingerprint.own_code(),
+            [path.read_text(encoding="utf-8") for path in self.options.suppressions],
+            [self.target.tests, self.target.pytest_args, self.target.requirements],
+            [self.target.env, self.options.tests, self.options.pytest_args],
+            [self.options.undefined, self.options.test_timeout],
+        )
+
+    def _unchanged(self) -> CellResult | None:
+        """The stored result, judged against the baseline of now, where nothing else changed."""
+        stored = None if self.options.fresh else self.store.load_result(self.cell)
+        if stored is None or stored.fingerprint != self.fingerprint:
+            return None
+        again = judge_again(stored, self.store.load_baseline(self.cell), self.cell.name)
+        if again is not None:
+            self.stages.progress.note("nothing changed since the stored result; --fresh runs again")
+        return again
+
+    def _build(self, staged: stage.Staged, interpreter: Interpreter) -> build.Built:
+        built = build.build(
+            staged,
+            interpreter,
+            self.cell.pyo3,
+            target_dir=self.work / "build" / self.target.name,
+            out=self.folder / "wheel",
+            log=self.log,
+        )
+        self.toolchain |= {"rustc": built.rustc, "maturin": built.maturin}
+        return built
+
+    def _environment(
+        self, interpreter: Interpreter, built: build.Built, project: Path
+    ) -> environment.Environment:
+        return environment.prepare(
+            interpreter,
+            self.work / "environments" / self.target.name,
+            self.target.requirements,
+            project,
+            self.folder / "environment.log",
+        )
+
+    def _cellular(
+        self,
+        ready: environment.Environment,
+        run_root: Path,
+        site: Path,
+        libraries: list[Path],
+        scratch: Path,
+    ) -> Cellular:
+        requests, missing = library.client_requests(self.work / "tools")
+        if requests is None:
+            raise Blind(
+                "the client request library cannot be built",
+                why=missing,
+                next="Install a C compiler and Valgrind's headers (valgrind, or valgrind-devel).",
+            )
+        self.toolchain["libc"] = library.libc_version()
+        self.toolchain["pytest"] = ready.packages.get("pytest", "")
+        inspected = [library.inspect(path) for path in libraries]
+        environ = clean_environ(self.target.env)
+        environ["PYTHONPATH"] = f"{site}"
+        environ["TMPDIR"] = str(scratch)
+        return Cellular(
+            python=ready.python,
+            environ=environ,
+            directory=run_root,
+            pytest_args=(
+                *accommodations.arguments(ready.packages),
+                *self.target.pytest_args,
+                *self.options.pytest_args,
+                *(self.options.tests or self.target.tests),
+            ),
+            libraries=tuple(map(str, libraries)),
+            allocators={
+                str(item.path): item.allocator for item in inspected if item.allocator is not None
+            },
+            requests=str(requests),
+            scratch=scratch,
+            logs=self.folder,
+            jobs=self.options.jobs,
+            test_limit=self.options.test_timeout,
+            progress=self.stages.progress.tests,
+        )
+
+    def _measure(
+        self, cell: Cellular, origins: Origins, built: build.Built, valgrind_path: str
+    ) -> CellResult:
+        measurement = Measurement(
+            cell=cell,
+            origins=origins,
+            valgrind=valgrind_path,
+            stages=self.stages,
+            baseline=self.store.load_baseline(self.cell),
+            name=self.cell.name,
+            partial=self.options.partial,
+            undefined=self.options.undefined,
+            suppressions=self.options.suppressions,
+            allocators=built.allocators,
+        )
+        return self._result(measurement.run())
+
+    def _result(self, measured: Measured) -> CellResult:
+        return CellResult(
+            target=self.cell.target,
+            python=self.python,
+            pyo3=self.cell.pyo3,
+            verdict=str(measured.verdict),
+            reason=measured.reason,
+            toolchain=self.toolchain,
+            tests=measured.tests,
+            findings=measured.findings,
+            comparison=measured.comparison,
+            dropped=measured.dropped,
+            suppressed=measured.suppressed,
+            totals=measured.totals,
+            canary=measured.canary,
+            timing=self.stages.timing,
+            not_checked=measured.not_checked,
+            partial=self.options.partial,
+            started=self.started,
+            fingerprint=self.fingerprint,
+        )
+
+    def failed(self, error: LeakgridError) -> CellResult:
+        """The result of a cell that an error ended. No fingerprint: it is tried again."""
+        self.fingerprint = ""
+        reason = error.sentence()
+        if error.next:
+            reason = f"{reason.rstrip('.')}. {error.next}"
+        return self._result(Measured(verdict=str(error.verdict), reason=reason))

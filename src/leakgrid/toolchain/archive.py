@@ -44,6 +44,7 @@ def unpack(archive: Path, destination: Path, limits: Limits = LIMITS) -> Path:
             _unpack_zip(archive, temporary, limits)
         else:
             _unpack_tar(archive, temporary, limits)
+        _check_links(archive, temporary)
         shutil.rmtree(destination, ignore_errors=True)
         temporary.replace(destination)
     except (
@@ -64,6 +65,19 @@ def unpack(archive: Path, destination: Path, limits: Limits = LIMITS) -> Path:
         shutil.rmtree(temporary, ignore_errors=True)
     inside = list(destination.iterdir())
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else destination
+
+
+def _check_links(archive: Path, root: Path) -> None:
+    """Links that pass through other links can leave although each one's own text stays inside."""
+    real = root.resolve()
+    for path in root.rglob("*"):
+        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(real):
+            raise DataError(
+                f"{archive.name} is not unpacked",
+                why=f"its member {path.relative_to(root).as_posix()[:200]!r} is a link that leaves "
+                "the folder",
+                next="This is no ordinary source distribution; look at it by hand before using it.",
+            )
 
 
 class _Gate:

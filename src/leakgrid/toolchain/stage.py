@@ -193,6 +193,10 @@ def _copy(
 ) -> None:
     top = crates.workspace / "Cargo.toml"
     texts = {path: rewrite(path, chosen, standalone=path == top) for path in crates.manifests}
+    wanted = {unit.relative_to(base).parts[0] for unit in units}
+    for stale in destination.iterdir() if destination.is_dir() else ():
+        if stale.name not in wanted:  # of an earlier version or another folder of this target
+            tree.remove(stale)
     for unit in units:
         tree.synchronise(unit, destination / unit.relative_to(base), texts)
 

@@ -81,7 +81,7 @@ def synchronise(source: Path, destination: Path, texts: Mapping[Path, str] | Non
     _folder(copy, source, destination, through_link=False)
     for path in sorted(destination.rglob("*"), reverse=True):
         if path not in copy.kept:
-            _remove(path)
+            remove(path)
 
 
 def digest(folder: Path) -> str:
@@ -132,7 +132,7 @@ def _link(copy: _Copy, path: Path, to: Path, *, through_link: bool) -> None:
     if target.is_relative_to(copy.source) and not through_link:
         text = os.path.relpath(target, path.parent.resolve())
         if not (to.is_symlink() and os.readlink(to) == text):
-            _remove(to)
+            remove(to)
             to.symlink_to(text)
         copy.kept.add(to)
     elif target.is_file():
@@ -144,7 +144,7 @@ def _link(copy: _Copy, path: Path, to: Path, *, through_link: bool) -> None:
 
 def _make_folder(copy: _Copy, to: Path) -> None:
     if to.is_symlink() or (to.exists() and not to.is_dir()):
-        _remove(to)
+        remove(to)
     to.mkdir(exist_ok=True)
     copy.kept.add(to)
 
@@ -163,7 +163,7 @@ def _file(copy: _Copy, path: Path, to: Path) -> None:
         )
     copy.kept.add(to)
     if to.is_symlink() or to.is_dir():
-        _remove(to)
+        remove(to)
     if path in copy.texts:
         replace_text(to, copy.texts[path])
     elif not _same(path, status.st_size, to):
@@ -178,7 +178,8 @@ def _same(path: Path, size: int, to: Path) -> bool:
     return to.is_file() and to.stat().st_size == size and to.read_bytes() == path.read_bytes()
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file, a link (not what it points to) or a folder; nothing there is no error."""
     if path.is_symlink() or path.is_file():
         path.unlink()
     elif path.is_dir():

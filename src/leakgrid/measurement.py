@@ -10,14 +10,16 @@ from typing import Any
 from leakgrid.baseline import Baseline
 from leakgrid.comparison import Comparison, compare_baseline
 from leakgrid.detectors import memcheck, native
+from leakgrid.detectors.findings import AT_IMPORT
 from leakgrid.detectors.journal import TestEvent
 from leakgrid.detectors.memcheck import MemcheckReport
 from leakgrid.detectors.suite import Cellular
 from leakgrid.finding import CellResult, Finding, TestRecord
-from leakgrid.signature import Origins
+from leakgrid.signature import Origins, Owner
 from leakgrid.stages import Stages
 from leakgrid.verdict import Facts, decide
 
+_ASKING = (Owner.EXTENSION, Owner.DEPENDENCY, Owner.PYO3, Owner.CPYTHON)
 _UNDER_VALGRIND = {
     "failed": "failed-under-valgrind",
     "error": "failed-under-valgrind",
@@ -98,7 +100,7 @@ class Measurement:
 
     def _needs_second(self, first: MemcheckReport) -> bool:
         """Only what is not accepted yet is worth a second run."""
-        compared = self._compare(first.findings, {})
+        compared = self._compare(_once(first.findings)[0], {})
         return bool(compared.new) or any(entry.grown for entry in compared.changed)
 
     def _judge(
@@ -107,7 +109,7 @@ class Measurement:
         first: MemcheckReport | None,
         second: MemcheckReport | None,
     ) -> Measured:
-        found = first.findings if first else ()
+        found, once = _once(first.findings if first else ())
         new = frozenset(entry.id for entry in self._compare(found, tests).new)
         findings, dropped = _confirmed(found, second, new)
         compared = self._compare(findings, tests)
@@ -131,7 +133,7 @@ class Measurement:
             tests=tests,
             findings=findings,
             comparison=compared.ids(),
-            dropped=dropped,
+            dropped=(*dropped, *once),
             suppressed=first.suppressed if first else {},
             totals=_totals(first, findings) if first else {},
             canary=first.canary if first else {},
@@ -219,6 +221,32 @@ def _under_valgrind(
         word = _UNDER_VALGRIND.get(event.outcome, event.outcome)
         changed[name] = replace(record, outcome=word, reason=event.why)
     return changed
+
+
+def _once(
+    found: tuple[Finding, ...],
+) -> tuple[tuple[Finding, ...], tuple[Mapping[str, Any], ...]]:
+    """Set apart what somebody else's code lost while the extension was imported.
+
+    A module is initialised once per process, so that cannot grow, and the extension's author can
+    do nothing about it. PyO3 0.23 to 0.30 loses each class's table of ``PyMemberDef`` this way:
+    CPython copies it (``PyType_FromSpec``), PyO3 does not free it.
+    """
+    judged, listed = [], []
+    for finding in found:
+        if finding.kind == AT_IMPORT and not _made_by_target(finding):
+            why = "lost once while importing, outside the extension's own code: it cannot grow"
+            what = f"{finding.summary}, owner: {finding.owner}"
+            listed.append({"id": finding.id, "what": what, "why": why})
+        else:
+            judged.append(finding)
+    return tuple(judged), tuple(listed)
+
+
+def _made_by_target(finding: Finding) -> bool:
+    """Whether the extension's own code, or a crate that it uses, asked for the memory itself."""
+    asked = (frame.owner for frame in finding.frames if frame.owner in _ASKING)
+    return next(asked, Owner.UNKNOWN) in (Owner.EXTENSION, Owner.DEPENDENCY)
 
 
 def _confirmed(

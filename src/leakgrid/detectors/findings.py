@@ -37,6 +37,8 @@ __all__ = [
 
 DEFINITE = "definitely-lost"
 INDIRECT = "indirectly-lost"
+AT_IMPORT = "lost-at-import"
+"""The kind of what was lost before the first test, and then never again in any."""
 LOST = frozenset({DEFINITE, INDIRECT})
 IMPORT = "import"
 """The phase of the check that ends importing and collecting."""
@@ -97,7 +99,7 @@ def _leaks(zygote: ProcessReport, children: Sequence[ProcessReport]) -> list[Fin
     """What the added leak checks reported.
 
     A check is relative to the one before, so checks add up. What was lost while importing is the
-    same in every process, and counts once.
+    same in every process, and counts once; what only importing lost has a kind of its own.
     """
     reports = (zygote, *children)
     imported: dict[str, Leak] = {}
@@ -111,13 +113,12 @@ def _leaks(zygote: ProcessReport, children: Sequence[ProcessReport]) -> list[Fin
             else:
                 before = merged.get(added.leak.id)
                 merged[added.leak.id] = _plus(before, added.leak) if before else added.leak
-    for key, leak in imported.items():
-        merged[key] = _plus(merged[key], leak) if key in merged else leak
     related = _related(reports)
     tests = lost_in(reports)
+    once = [replace(leak, kind=AT_IMPORT) for key, leak in imported.items() if key not in merged]
     return [
         _leak_finding(leak, tests.get(leak.id, ()), related.get(leak.id, frozenset()))
-        for leak in _one_per_cycle(merged, related)
+        for leak in (*_one_per_cycle(merged, related), *once)
         if leak.blocks > 0 or leak.bytes > 0
     ]
 

@@ -1,0 +1,263 @@
+"""Who holds what was born in the rounds: Python's containers, or native code.
+
+The garbage collector's own arithmetic: of an object, count the references that come from all
+containers (``gc.get_referents``). One that has more references than that is held from outside, by
+native code: an orphan. Frozen containers are invisible to it, so ``gc.unfreeze`` comes first.
+
+Modules are left out: ``gc.get_referents`` on ``_asyncio`` hangs a later collection on
+CPython 3.12.1 (gh-122695). Their dictionaries are containers of their own and are counted.
+"""
+
+import collections
+import functools
+import gc
+import sys
+import threading
+import types
+import weakref
+from collections import Counter
+from itertools import chain, filterfalse, repeat
+
+from leakgrid_incell.measure import BOOLS, EMPTY, FIXED, INTS, NONE, slots_of, type_name
+
+_CHUNK = 5000
+_FILES = ("_io.FileIO", "socket.socket", "_socket.socket")
+_HEAP_TYPE = 1 << 9
+_ROUNDING = 48  # bytes: two allocations an object, each up to 15 + 8 bytes larger (malloc(3), glibc)
+# The size of these says what they occupy; behind others, native code may hold more.
+_OPEN = (
+    list, dict, tuple, set, frozenset, str, bytes, bytearray, int, float, complex, bool, type(None),
+    type, object, BaseException, property, staticmethod, classmethod, slice, range,
+    collections.deque, collections.OrderedDict, collections.defaultdict, functools.partial,
+    weakref.ref, types.FunctionType, types.BuiltinFunctionType, types.MethodType,
+    types.MethodWrapperType, types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType,
+    types.FrameType, types.TracebackType, types.CodeType, types.CellType, types.ModuleType,
+    types.MappingProxyType, types.SimpleNamespace, types.GetSetDescriptorType,
+    types.MemberDescriptorType, types.WrapperDescriptorType, types.MethodDescriptorType,
+)  # fmt: skip
+
+
+class Snapshot:
+    """All that Python's containers held at one moment, in numbers only.
+
+    ``held`` maps a watched object's place in the list to the references from containers;
+    ``count`` and ``size`` are of everything reachable.
+    """
+
+    __slots__ = (
+        "count", "held", "holders", "interned", "kept", "opaque", "orphans", "size", "threads"
+    )
+
+    def __init__(self, watched, born=(), calls=0, before=None):
+        gc.unfreeze()
+        gc.collect()
+        tracked = [o for o in gc.get_objects() if not isinstance(o, type(sys))]
+        wanted = {id(thing) for thing in watched}
+        wanted.update(map(id, born))
+        own = {id(watched), id(born), id(tracked), id(wanted), id(self)}
+        if before is not None:  # what an earlier look left behind is no growth
+            own.add(id(before))
+            own.update(id(getattr(before, name)) for name in Snapshot.__slots__)
+        tracked = [o for o in tracked if id(o) not in own]
+        references, untracked = _walk(tracked, wanted)
+        self.held = [references.get(id(thing), 0) for thing in watched]
+        self.count = len(tracked) + len(untracked)
+        self.size = _sizes(tracked) + _sizes(untracked)
+        self.opaque = _opaque(tracked, untracked)
+        self.orphans, self.kept = _sort_out(born, references)
+        self.kept = _steady(self.kept, calls)
+        self.holders = _holders(tracked, self.kept) if self.kept else []
+        self.kept = dict(Counter(type_name(type(thing)) for thing in self.kept))
+        self.threads = len(threading._active)
+        self.interned = getattr(sys, "getunicodeinternedsize", int)()
+
+
+def _walk(tracked, wanted):
+    """References to each wanted object, and what is reachable without being tracked."""
+    references, untracked = Counter(), {}
+    layer = tracked
+    while layer:
+        following = {}
+        for start in range(0, len(layer), _CHUNK):
+            found = gc.get_referents(*layer[start : start + _CHUNK])
+            ids = list(map(id, found))
+            for number, times in Counter(ids).items():
+                if number in wanted:
+                    references[number] += times
+            fresh = dict(zip(ids, found))
+            for number in untracked.keys() & fresh.keys():
+                del fresh[number]
+            loose = list(filterfalse(gc.is_tracked, fresh.values()))
+            for thing in loose:
+                following[id(thing)] = thing
+            del found, fresh, loose
+        for number, thing in following.items():
+            if number not in untracked:
+                untracked[number] = thing
+        layer = list(following.values())
+        del following
+    untracked = list(untracked.values())
+    for thing in chain(tracked, untracked):
+        kind = type(thing)
+        # An instance holds its heap type, also where the collector does not hear of it.
+        if id(kind) in wanted and kind.__flags__ & _HEAP_TYPE:
+            if not any(other is kind for other in gc.get_referents(thing)):
+                references[id(kind)] += 1
+    return references, untracked
+
+
+def _sort_out(born, references):
+    """Born objects: the types of the orphans with number and bytes, and those that Python holds."""
+    orphans, kept = {}, []
+    own = _own_references() + 1  # the list of everything tracked holds each one, too
+    for thing in born:
+        if sys.getrefcount(thing) - own > references.get(id(thing), 0):
+            number, size = orphans.get(type_name(type(thing)), (0, 0))
+            orphans[type_name(type(thing))] = (number + 1, size + _sizes([thing]))
+        else:
+            kept.append(thing)
+    return orphans, kept
+
+
+def _steady(kept, calls):
+    """Those of whose type there is about one for every few calls: the rest is pytest's present."""
+    counts = Counter(map(type, kept))
+    return [thing for thing in kept if counts[type(thing)] * 4 >= calls]
+
+
+def _own_references():
+    """References that looking itself makes: a list, the loop's name, an argument."""
+    return [sys.getrefcount(thing) for thing in [[]]][0]
+
+
+def _find(tracked, numbers):
+    """(container, how many of the wanted objects it refers to)."""
+    for start in range(0, len(tracked), _CHUNK // 10):
+        chunk = tracked[start : start + _CHUNK // 10]
+        if not numbers.isdisjoint(map(id, gc.get_referents(*chunk))):
+            for holder in chunk:
+                inside = sum(1 for thing in gc.get_referents(holder) if id(thing) in numbers)
+                if inside:
+                    yield holder, inside
+
+
+def _holders(tracked, kept):
+    """The old containers that hold most of what Python keeps: their descriptions."""
+    numbers = set(map(id, kept))
+    found = [
+        (inside, holder)
+        for holder, inside in _find(tracked, numbers)
+        if id(holder) not in numbers and type(holder) is not types.FrameType
+    ]
+    found.sort(key=lambda pair: -pair[0])
+    return [_describe(holder, tracked) for _, holder in found[:3]]
+
+
+def _describe(holder, tracked):
+    """Where a container is: the name of a module's attribute, or the type of what owns it."""
+    kind = type_name(type(holder))
+    for module in list(sys.modules.values()):
+        names = getattr(module, "__dict__", None)
+        if type(names) is not dict:
+            continue
+        if names is holder:
+            return "the globals of %s" % module.__name__
+        for name, value in list(names.items()):
+            if value is holder:
+                return "%s %s.%s" % (kind, module.__name__, name)
+    plain = (list, dict, tuple, types.FrameType)
+    for owner, _ in _find(tracked, {id(holder)}):
+        if type(owner) not in plain:
+            return "%s of a %s" % (kind, type_name(type(owner)))
+    return kind
+
+
+def _sizes(objects):
+    try:
+        return sum(map(sys.getsizeof, objects, repeat(0)))
+    except Exception:  # noqa: BLE001 - a class of the suite may have a __sizeof__ that fails
+        total = 0
+        for thing in objects:
+            try:
+                total += sys.getsizeof(thing, 0)
+            except Exception:  # noqa: BLE001
+                continue
+        return total
+
+
+def _opaque(tracked, untracked):
+    """Instances behind which native memory may hide, by type."""
+    counts = Counter(map(type, tracked))
+    counts.update(map(type, untracked))
+    return {type_name(kind): number for kind, number in counts.items() if not _is_open(kind)}
+
+
+def _is_open(kind):
+    """A class statement adds nothing native to what its bases occupy; static exceptions neither."""
+    return all(
+        base in _OPEN
+        or _from_statement(base)
+        or (issubclass(base, BaseException) and not base.__flags__ & _HEAP_TYPE)
+        for base in kind.__mro__
+    )
+
+
+class _Statement:
+    """What a class made by a class statement is torn down with."""
+
+
+_STATEMENT = slots_of(_Statement)[:1]
+
+
+def _from_statement(kind):
+    return bool(kind.__flags__ & _HEAP_TYPE) and slots_of(kind)[:1] == _STATEMENT
+
+
+class Change:
+    """What Python's containers gained between two snapshots."""
+
+    def __init__(self, before, after, calls):
+        self.calls = calls
+        self.size = max(0, after.size - before.size)
+        self.count = max(0, after.count - before.count)
+        self.most = self.size + _ROUNDING * self.count
+        self.interned = max(0, after.interned - before.interned)
+        self.opaque = {
+            name: number - before.opaque.get(name, 0)
+            for name, number in after.opaque.items()
+            if number > before.opaque.get(name, 0)
+        }
+        self.held = [b - a for a, b in zip(before.held, after.held)]
+        self.orphans = after.orphans
+        self.threads = after.threads - before.threads
+        self.kept = after.kept
+        self.holders = after.holders
+
+    def references(self, cell, watched):
+        """References that containers gained to what one cell of a reading counts."""
+        if cell >= len(FIXED):
+            return self.held[cell - len(FIXED)]
+        ours = self.held[watched:]
+        return {
+            NONE: ours[0], BOOLS: ours[1] + ours[2], EMPTY: ours[3], INTS: sum(ours[4:])
+        }.get(cell, 0)
+
+    def kept_files(self):
+        """Python objects with an open file behind them."""
+        return sum(n for name, n in self.opaque.items() if name in _FILES)
+
+    def python_threads(self):
+        """Threads that Python's own threading module knows."""
+        return max(0, self.threads)
+
+    def behind(self):
+        """Types of kept instances with native memory that their size does not tell."""
+        return [name for name, number in self.opaque.items() if number * 4 >= self.calls]
+
+    def holder_text(self):
+        """What Python keeps of each call, and where."""
+        kept = sorted(self.kept.items(), key=lambda pair: -pair[1])[:3]
+        parts = ["%g %s" % (round(number / self.calls, 2), name) for name, number in kept]
+        return "held by Python (%s), each call adds %s" % (
+            "; ".join(self.holders) or "where is not known", ", ".join(parts) or "plain values"
+        )

@@ -1,0 +1,142 @@
+"""Repeats one test through pytest's own protocol, its fixtures set up and torn down each time.
+
+Every plugin's wrappers run for each repetition, but no report reaches the reporters. Fixtures of a
+wider scope stay alive: pytest tears down what the next test does not need, so a repetition is told
+that a stand-in of the same test comes next (the test itself would count as still set up).
+"""
+
+import copy
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+
+class Repeater:
+    """A pytest plugin: while it repeats, it runs the protocol itself and keeps the reports."""
+
+    def __init__(self):
+        self._item = None
+        self.reports = ()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item, nextitem):
+        if self._item is not item:
+            return None
+        self.reports = runtestprotocol(item, log=False, nextitem=nextitem)
+        return True
+
+    def once(self, item, stand_in):
+        """One repetition. Return what was different from a pass, or an empty string."""
+        piles = _Piles(item)
+        self._item, self.reports = item, ()
+        try:
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=stand_in)
+            return _difference(self.reports)
+        except (Exception, pytest.exit.Exception) as error:  # a plugin's fault
+            return "pytest failed: %r" % (error,)
+        finally:
+            self._item, self.reports = None, ()
+            piles.clear()
+
+
+def stand_in(item):
+    """Another object in the same place, so that everything but the test itself stays set up."""
+    return copy.copy(item)
+
+
+def tear_down(item, following):
+    """Tear down what ``following`` (None: nothing more comes) does not need; return the error."""
+    try:
+        item.session._setupstate.teardown_exact(following)
+    except BaseException as error:  # noqa: BLE001 - pytest.fail and exit are BaseExceptions
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        return repr(error)
+    return ""
+
+
+def use_same_names(config):
+    """Let ``tmp_path`` take the same name in every repetition (pytest 7.3 and later).
+
+    Kept directories get new numbers; on CPython 3.12 each new name is interned for ever when a
+    path is split.
+    """
+    factory = getattr(config, "_tmp_path_factory", None)
+    if hasattr(factory, "_retention_policy"):
+        factory._retention_policy = "failed"
+
+
+def use_same_examples():
+    """Give hypothesis the same examples in every repetition, and no database that grows."""
+    try:
+        from hypothesis import settings
+    except ImportError:
+        return
+    settings.register_profile(
+        "leakgrid", parent=settings.default, derandomize=True, database=None, deadline=None
+    )
+    settings.load_profile("leakgrid")
+
+
+def _difference(reports):
+    if not reports:
+        return "another plugin ran it instead"
+    for report in reports:
+        if report.failed:
+            return "%s: %s" % (report.when, report.longreprtext)
+        if report.skipped:
+            return "%s: skipped" % report.when
+    return ""
+
+
+class _Piles:
+    """What pytest itself piles up for each run of a test, and the way back."""
+
+    def __init__(self, item):
+        self._item = item
+        self._lengths = [
+            (pile, len(pile))
+            for pile in (getattr(item, "_report_sections", None), item.user_properties)
+            if isinstance(pile, list)
+        ]
+        reporter = item.config.pluginmanager.getplugin("terminalreporter")
+        self._stats = getattr(reporter, "stats", {})
+        for pile in list(self._stats.values()):
+            self._lengths.append((pile, len(pile)))
+        self._known = set(self._stats)
+        self._fixtures = [
+            (fixture, fixture.cached_result, len(fixture._finalizers))
+            for fixture in _fixtures(item)
+            if getattr(fixture, "cached_result", None) is not None
+        ]
+        self._object = item.__dict__.get("_obj")
+
+    def clear(self):
+        for pile, length in self._lengths:
+            del pile[length:]
+        for name in set(self._stats) - self._known:
+            self._stats.pop(name, None)
+        # One finalizer per dependent fixture and test stays on a wider fixture until its own end;
+        # those of finished repetitions have nothing left to do.
+        for fixture, result, length in self._fixtures:
+            if fixture.cached_result is result:
+                del fixture._finalizers[length:]
+        self._forget_instance()
+
+    def _forget_instance(self):
+        """Each run of a method gets an instance of its own; pytest 8.2 and later keep it."""
+        names = self._item.__dict__
+        if isinstance(getattr(self._item, "parent", None), pytest.Class):
+            names.pop("_instance", None)
+            if "_obj" in names:
+                names["_obj"] = None
+        elif self._object is not None:  # a plugin may have wrapped it once more
+            names["_obj"] = self._object
+
+
+def _fixtures(item):
+    info = getattr(item, "_fixtureinfo", None)
+    for fixtures in getattr(info, "name2fixturedefs", {}).values():
+        for fixture in fixtures:
+            if isinstance(getattr(fixture, "_finalizers", None), list):
+                yield fixture

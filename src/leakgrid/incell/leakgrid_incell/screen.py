@@ -1,0 +1,271 @@
+"""The native screen: repeats a test that passed and says what grows with each call.
+
+A test is flat as soon as one round leaves heap, references, files and threads where they were. One
+that is not is chased through rounds that double, until it is flat, or what grows is held by
+Python's containers, or enough calls have passed that any pool of the agreed size is full.
+"""
+
+import gc
+import sys
+import time
+from array import array
+
+from leakgrid_incell import judge, measure, verdicts
+from leakgrid_incell.caches import Caches
+from leakgrid_incell.holders import Change, Snapshot
+from leakgrid_incell.repeat import Repeater, use_same_names
+
+WARM_UP = 2
+FIRST_ROUND = 4
+LOOK_AFTER = 24  # calls after which the holders are looked at, to drop the obvious early
+SINGLES = 12
+WINDOWS = 8
+POOL = 200  # entries: a pool of up to so many is full before anything is called a leak
+MOST_WINDOWS = 16
+MOST_BYTES = 256 * 1024 * 1024
+
+
+class Unrepeatable(Exception):
+    """A repetition did not do what the first run did."""
+
+
+class OutOfTime(Exception):
+    """The budget was used up before the growth could be told apart."""
+
+
+class Screen:
+    """Screens one test after the other in one process."""
+
+    def __init__(self, plan, settings, requests, journal):
+        self._settings = settings
+        self._journal = journal
+        self._repeater = Repeater()
+        self._meter = measure.Meter(requests.heap)
+        self._targets = measure.Targets(plan["libraries"])
+        self._caches = None
+        self._ready = False
+        self._constants = [None, True, False, (), *range(-5, 257)]
+
+    def prepare(self, config):
+        """Once per process that runs tests, before the first of them."""
+        config.pluginmanager.register(self._repeater, "leakgrid-repeater")
+        use_same_names(config)
+        self._caches = Caches()
+        self._targets.refresh()
+        self._ready = True
+
+    def run(self, batch, index, item, stand_in, note):
+        """Screen one test that has just passed, and write what came out."""
+        began = time.perf_counter()
+        self._journal.write("screen-begin", batch=batch, test=index)
+        rounds = _Rounds(self, item, stand_in, note, self._settings)
+        try:
+            result = rounds.screen()
+        except Unrepeatable as error:
+            result = verdicts.result("not-repeatable", why=str(error))
+        except OutOfTime as error:
+            result = verdicts.result("undecided", why=str(error), suspects=rounds.open_suspects())
+        self._journal.write(
+            "screened", batch=batch, test=index, calls=rounds.calls,
+            seconds=round(time.perf_counter() - began, 6), **result
+        )
+        return result["status"] != "not-repeatable"
+
+    def settle(self):
+        """Bring the process to rest between rounds: caches, garbage, buffers."""
+        for name in ("last_type", "last_value", "last_traceback", "last_exc"):
+            if hasattr(sys, name):
+                delattr(sys, name)
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (AttributeError, OSError, ValueError):
+                pass
+        self._caches.clear()
+        for _ in range(4):  # a finalizer may leave more garbage
+            if not gc.collect():
+                break
+
+    def release(self):
+        """Let the collector see everything again (between modules)."""
+        gc.unfreeze()
+
+
+class _Rounds:
+    """The rounds of one test."""
+
+    def __init__(self, screen, item, stand_in, note, settings):
+        self._screen, self._item, self._stand_in = screen, item, stand_in
+        self._note = note
+        self._meter = screen._meter
+        self._limit = time.monotonic() + settings.get("budget", 20.0)
+        self.calls = 1  # the one for the outcome
+        self._counts = array("q")  # calls of each window, and what the heap grew in it
+        self._growths = array("q")
+        self._growing = ()
+        self._rows = ()
+
+    # -- the schedule -------------------------------------------------------------------------
+
+    def screen(self):
+        screen, meter = self._screen, self._meter
+        self._call(WARM_UP)
+        screen.settle()
+        fresh = gc.get_objects()
+        screen._targets.refresh([o for o in fresh if isinstance(o, type)])
+        del fresh
+        meter.watch(measure.all_named(screen._targets, self._item))
+        gc.freeze()
+        meter.start()
+        self._rows = meter.table(2)
+        before, after = self._rows
+        self._read(after)  # what a first reading itself leaves behind
+        self._read(before)
+        self._call(FIRST_ROUND)
+        self._read(after)
+        if before == after:
+            return verdicts.result("flat")
+        self._growing = _grown(before, after)
+        return self._chase()
+
+    def _chase(self):
+        """Rounds that double, until something can be said."""
+        rows = self._rows = self._meter.table(MOST_WINDOWS + 2)
+        first = rows.pop()
+        self._note_names()
+        self._read(rows[0])
+        start = began = None
+        while self.calls < self._enough():
+            before, after = rows[len(self._counts) : len(self._counts) + 2]
+            if start is None and self.calls >= LOOK_AFTER:
+                start, began = self._snapshot(), self.calls
+                self._read(before)
+                first[:] = before
+            if self._flat_window(before, after):
+                return verdicts.result("settled", "flat after %d calls" % (self.calls // 2))
+            if start is not None and self.calls == 2 * began:
+                change = Change(start, self._snapshot(began, start), began)
+                grown = [a - b for a, b in zip(after, first)]
+                if verdicts.held_by_python(self._meter, grown, self._growing, change):
+                    names = [self._meter.name(cell) for cell in self._growing]
+                    return verdicts.result("held", change.holder_text(), dropped=names)
+                del change, grown
+                self._read(after)
+        return self._late()
+
+    def _flat_window(self, before, after):
+        """As many calls again as there were; whether nothing grew."""
+        count = self.calls
+        self._call(count)
+        self._read(after)
+        self._growing = _grown(before, after)
+        self._growths.append(after[measure.HEAP] - before[measure.HEAP])
+        self._counts.append(count)
+        return not self._growing
+
+    def _note_names(self):
+        self._files, self._names = measure.open_files(), measure.thread_names()
+
+    def _enough(self):
+        """Calls before the late windows: fewer for files and threads, which cost more."""
+        if measure.FDS in self._growing or measure.THREADS in self._growing:
+            return POOL // 4
+        return POOL + POOL // 4
+
+    def _late(self):
+        """Windows of equal length, after which a slope is a leak."""
+        rows = self._rows
+        hits = self._singles()
+        if self._enough() > POOL:
+            self._read(rows[0])
+            while self.calls < judge.enough_calls(hits, SINGLES, POOL):
+                if self._flat_window(*rows[:2]):
+                    return verdicts.result("settled", "flat after %d calls" % (self.calls // 2))
+                rows[0][:] = rows[1]
+        for _ in range(2):
+            length = max(8, self.calls // WINDOWS)
+            self._note_names()
+            start = self._snapshot()
+            self._read(rows[0])
+            used = self._windows_of(length, rows)
+            calls = length * (used - 1)
+            change = Change(start, self._snapshot(calls, start), calls)
+            self._counts.append(calls)
+            self._growths.append(rows[used - 1][measure.HEAP] - rows[0][measure.HEAP])
+            outcome = verdicts.conclude(
+                self._meter, rows[:used], change, list(zip(self._counts, self._growths)),
+                hits / SINGLES,
+                measure.gained(self._files, measure.open_files()),
+                measure.gained(self._names, measure.thread_names()),
+            )
+            if outcome["status"] != "unclear":
+                return outcome
+        return verdicts.result("undecided", why=outcome["why"], suspects=outcome["suspects"])
+
+    def _windows_of(self, length, rows):
+        """Read a row after each window; return the number of rows that were filled."""
+        for used, row in enumerate(rows[1 : WINDOWS + 1], 2):
+            self._call(length)
+            self._read(row)
+            if row[measure.HEAP] - rows[0][measure.HEAP] > MOST_BYTES:
+                return used
+        return WINDOWS + 1
+
+    def _singles(self):
+        """How many of some single calls add anything."""
+        before, after = self._rows[:2]
+        self._read(before)
+        hits = 0
+        for _ in range(SINGLES):
+            self._call(1)
+            self._read(after)
+            hits += bool(_grown(before, after))
+            before, after = after, before
+        return hits
+
+    def open_suspects(self):
+        """What was still growing when the time was over."""
+        if not self._counts:
+            return []
+        before, after = self._rows[len(self._counts) - 1 : len(self._counts) + 1]
+        return [
+            verdicts.open_suspect(
+                self._meter.name(cell), (after[cell] - before[cell]) / self._counts[-1], cell
+            )
+            for cell in self._growing
+        ]
+
+    # -- one step -----------------------------------------------------------------------------
+
+    def _call(self, times):
+        for _ in range(times):
+            if time.monotonic() > self._limit:
+                raise OutOfTime(
+                    "it still grew after %d calls, when its time was over: a pool may still have "
+                    "been filling" % self.calls
+                )
+            self._note()
+            why = self._screen._repeater.once(self._item, self._stand_in)
+            self.calls += 1
+            if why:
+                raise Unrepeatable("call %d: %s" % (self.calls, why))
+
+    def _read(self, row):
+        self._screen.settle()
+        self._meter.read(row)
+
+    def _snapshot(self, born=0, before=None):
+        """Look at who holds what; the collector's old objects are frozen again behind it."""
+        self._screen.settle()
+        young = gc.get_objects() if born else []
+        watched = self._meter.watched + self._screen._constants
+        self._note()
+        found = Snapshot(watched, young, born, before)
+        del young, watched
+        self._screen.settle()
+        gc.freeze()
+        return found
+
+
+def _grown(before, after):
+    return [cell for cell, value in enumerate(after) if value > before[cell]]

@@ -1,0 +1,198 @@
+"""What the rounds of a test add up to: findings, what was dropped and why, what stays open."""
+
+from leakgrid_incell import judge, measure
+
+_HELD = 0.9  # of a count that the holders explain; the rest is what looking itself moves
+
+
+def result(status, why="", suspects=(), dropped=()):
+    """The fields of a ``screened`` event.
+
+    ``status``: flat, settled, held, irregular, leak, undecided, not-repeatable.
+    """
+    return {
+        "status": status, "why": why[-600:], "suspects": list(suspects), "dropped": list(dropped)
+    }
+
+
+def held_by_python(meter, grown, growing, change):
+    """Whether Python's containers explain everything that grew."""
+    return not change.orphans and all(
+        _explained(meter, cell, grown[cell], change) for cell in growing
+    )
+
+
+def _explained(meter, cell, growth, change):
+    if growth <= 0:
+        return True
+    if cell == measure.HEAP:
+        return growth <= change.most
+    if cell == measure.TOTAL:
+        return change.count > 0
+    if cell == measure.FDS:
+        return change.kept_files() >= growth
+    if cell == measure.THREADS:
+        return change.python_threads() >= growth
+    return change.references(cell, len(meter.watched)) >= growth
+
+
+def open_suspect(name, per_call, cell):
+    detector = {measure.HEAP: "growth", measure.FDS: "fds", measure.THREADS: "threads"}
+    suspect = _suspect(detector.get(cell, "refs"), "undecided", name, round(per_call, 4))
+    if cell == measure.HEAP:
+        suspect["bytes"] = round(per_call, 2)
+    return suspect
+
+
+def conclude(meter, rows, change, windows, share, files, threads):
+    """The outcome of the late windows."""
+    words = {}
+    for cell in range(len(rows[0])):
+        values = [row[cell] for row in rows]
+        if values[-1] == values[0] == max(values):
+            continue
+        words[cell] = judge.judge(values)
+        if cell == measure.HEAP and judge.doubles(windows):
+            words[cell] = judge.LEAK
+    return _Conclusion(meter, rows, change, words, share, files, threads).outcome()
+
+
+def _suspect(detector, kind, name, per_call, size=0):
+    return {
+        "detector": detector, "kind": kind, "object": name, "per_call": per_call, "bytes": size,
+    }
+
+
+class _Conclusion:
+    """Puts the measures of one test together, so that one leak is one finding."""
+
+    def __init__(self, meter, rows, change, words, share, files, threads):
+        self.meter, self.calls, self.change, self.words = meter, change.calls, change, words
+        self.share = share  # of the calls that add anything
+        self.files, self.threads = files, threads
+        self.growth = [a - b for a, b in zip(rows[-1], rows[0])]
+        self.suspects, self.dropped = [], []
+
+    def leaks(self, cell):
+        return self.words.get(cell) == judge.LEAK
+
+    def rate(self, number):
+        return round(number / self.calls, 4)
+
+    def outcome(self):
+        self._descriptors()
+        self._threads()
+        drifting = self._references()
+        if self.leaks(measure.HEAP):
+            drifting = self._heap(drifting)
+        for name, growth in drifting:
+            self.suspects.append(_suspect("refs", "reference", name, self.rate(growth)))
+        if self.suspects:
+            return result("leak", suspects=self.suspects, dropped=self.dropped)
+        unclear = [cell for cell, word in self.words.items() if word == judge.UNCLEAR]
+        unclear = [c for c in unclear if not _explained(self.meter, c, self.growth[c], self.change)]
+        if unclear:
+            open_ones = [
+                open_suspect(self.meter.name(c), self.growth[c] / self.calls, c) for c in unclear
+            ]
+            return result("unclear", "it neither kept its slope nor stopped", open_ones)
+        if self.dropped:
+            return result("held", why="; ".join(self.dropped), dropped=self.dropped)
+        if judge.IRREGULAR in self.words.values():
+            return result("irregular", "it rises and falls, without a slope")
+        return result("settled", "it stopped growing")
+
+    def _descriptors(self):
+        if not self.leaks(measure.FDS):
+            return
+        if self.change.kept_files() * 2 >= self.growth[measure.FDS]:
+            self.dropped.append("open files " + self.change.holder_text())
+            return
+        for name, number in self.files[:3]:
+            self.suspects.append(_suspect("fds", "descriptor", name, self.rate_of(number, "fds")))
+
+    def rate_of(self, number, which):
+        """Per call, scaled to the late windows: names were only listed before and after them."""
+        total = sum(n for _, n in (self.files if which == "fds" else self.threads))
+        cell = measure.FDS if which == "fds" else measure.THREADS
+        return round(self.growth[cell] / self.calls * number / max(1, total), 4)
+
+    def _threads(self):
+        if not self.leaks(measure.THREADS):
+            return
+        if self.change.python_threads() * 2 >= self.growth[measure.THREADS]:
+            self.dropped.append("threads that Python started and still lists")
+            return
+        for name, number in self.threads[:3]:
+            self.suspects.append(
+                _suspect("threads", "thread", name, self.rate_of(number, "threads"))
+            )
+
+    def _references(self):
+        """(name, growth) of what drifts and is not held by containers."""
+        drifting = []
+        watched = len(self.meter.watched)
+        for cell, word in self.words.items():
+            if word != judge.LEAK or cell in (measure.HEAP, measure.FDS, measure.THREADS):
+                continue
+            if cell == measure.TOTAL:
+                continue
+            surplus = self.growth[cell] - self.change.references(cell, watched)
+            if surplus * 2 >= self.growth[cell]:
+                drifting.append((self.meter.name(cell), surplus))
+            else:
+                self.dropped.append(
+                    "references to %s %s"
+                    % (self.meter.name(cell), self.change.holder_text())
+                )
+        if not drifting and self.leaks(measure.TOTAL) and not self.leaks(measure.HEAP):
+            drifting.append(("total references", self.growth[measure.TOTAL]))
+        return drifting
+
+    def _heap(self, drifting):
+        """Heap bytes: orphans by type, instances by their drifting type, else plain memory."""
+        change, size = self.change, self.growth[measure.HEAP]
+        orphans = [
+            (name, number, own)
+            for name, (number, own) in sorted(change.orphans.items())
+            if number * 24 >= self.calls
+        ]
+        if orphans:
+            for name, number, own in orphans:
+                share = size if len(orphans) == 1 else own
+                self.suspects.append(
+                    _suspect("growth", "object", name, self.rate(number), self.rate(share))
+                )
+            names = {"type " + name for name, _, _ in orphans}
+            return [(name, growth) for name, growth in drifting if name not in names]
+        if size <= change.most:
+            self.dropped.append("memory " + change.holder_text())
+            return drifting
+        if change.behind():
+            self.dropped.append("memory behind " + change.holder_text())
+            return drifting
+        instances = [(n, g) for n, g in drifting if n.startswith("type ")]
+        rest = size - change.size
+        if instances and rest >= 16 * sum(g for _, g in instances):
+            for name, growth in instances:
+                share = rest / len(instances)
+                self.suspects.append(
+                    _suspect("growth", "instance", name[5:], self.rate(growth), self.rate(share))
+                )
+            return [pair for pair in drifting if pair not in instances]
+        if any(s["detector"] in ("threads", "fds") for s in self.suspects):
+            self.suspects[0]["bytes"] = self.rate(rest)
+            return drifting
+        self._memory(rest)
+        return drifting
+
+    def _memory(self, rest):
+        change = self.change
+        if change.interned * 4 >= self.calls:
+            self.dropped.append(
+                "%g names per call that this Python interns for ever" % self.rate(change.interned)
+            )
+        else:
+            self.suspects.append(
+                _suspect("growth", "native-memory", "native memory", self.share, self.rate(rest))
+            )

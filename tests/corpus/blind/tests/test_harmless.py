@@ -341,7 +341,8 @@ def test_tmp_path_files(tmp_path):
 
 
 def test_tracemalloc():
-    # Harmless: the tracer's tables are freed by stop().
+    # Harmless: stop() frees the tracer's tables. CPython before 3.13 loses some 36 to 84 bytes
+    # for each start that traced something: its own doing, not the extension's.
     if tracemalloc.is_tracing():
         pytest.skip("something else is tracing")
     tracemalloc.start(5)
@@ -391,7 +392,8 @@ def test_captured_log(caplog):
 
 
 def test_monkeypatched_function(monkeypatch):
-    # Harmless: the function is put back at teardown.
+    # Harmless: the function is put back at teardown. The C library never frees the text of an
+    # environment variable that it has not seen before: its own doing, not the extension's.
     monkeypatch.setattr(blind, "square_of", lambda number: number)
     monkeypatch.setenv("CORPUS_BLIND_CALL", str(next(fresh)))
     assert blind.square_of(5) == 5

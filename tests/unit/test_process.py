@@ -163,10 +163,15 @@ def test_sigterm_ends_the_running_program_and_interrupts() -> None:
 
     before = signal.getsignal(signal.SIGTERM)
     timer = threading.Timer(0.3, send)
-    with pytest.raises(KeyboardInterrupt), process.terminate_as_interrupt():
-        running.append(process.start(python("import time; time.sleep(60)")))
-        timer.start()
-        running[0].wait()
+
+    def work() -> None:
+        with process.terminate_as_interrupt():
+            running.append(process.start(python("import time; time.sleep(60)")))
+            timer.start()
+            running[0].wait()
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
     assert not alive(running[0].pid)
     assert signal.getsignal(signal.SIGTERM) is before
 

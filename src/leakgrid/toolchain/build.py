@@ -28,8 +28,9 @@ BUILD_TIMEOUT = 3600.0
 DEBUG_LEVEL = "limited"
 """Debug information of the build (cargo book, "debug"): function names and lines, no variables.
 
-``line-tables-only`` leaves the names of inlined functions out, and Valgrind then prints
-``UnknownInlinedFun`` for them.
+Measured on rpds-py with link-time optimisation off: Valgrind names every inlined Rust function
+with this level, with ``line-tables-only`` and with ``full``; the wheel has 8.1, 7.2 and 12.0 MB.
+It is link-time optimisation that makes ``UnknownInlinedFun`` of them.
 """
 
 ALLOCATORS = frozenset(

@@ -10,7 +10,7 @@ from leakgrid.errors import BuildFailed
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _ERROR = re.compile(r"^\s*error(?:\[(?P<code>E\d+)\])?: (?P<text>.+)$")
-_PLACE = re.compile(r"^\s*--> (?P<place>\S+:\d+)(?::\d+)?\s*$")
+_PLACE = re.compile(r"^\s*--> (?P<place>\S+?:\d+)(?::\d+)?\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,7 @@ _DEFAULT_NEXT = (
     "If this PyO3 changed the API, the extension's sources must follow (see PyO3's migration "
     "guide); leave the pair out in matrix.toml until then."
 )
+_READ_NEXT = "Correct what cargo says, and see that the project builds by itself first."
 
 
 def first_error(output: str) -> str:
@@ -117,7 +118,7 @@ def explain(
     cause = next((item for item in _CAUSES if re.search(item.pattern, plain)), None)
     what = doing + (f" with PyO3 {pyo3}" if pyo3 else "")
     first = first_error(plain) or " ".join(plain.strip().splitlines()[-1:])
-    step = cause.next if cause else _DEFAULT_NEXT
+    step = cause.next if cause else _DEFAULT_NEXT if "compile" in plain else _READ_NEXT
     return BuildFailed(
         what,
         log=str(log or ""),

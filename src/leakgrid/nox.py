@@ -246,6 +246,8 @@ def _evaluator(
         if session.posargs:
             command += ["--", *session.posargs]
         code, output = _call(session, command)
+        if output:
+            run.untold.touch()
         reason = run.note(plan, code)
         _conclude(session, plan, code, reason, output)
 
@@ -300,6 +302,11 @@ class _Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         return self.folder / f"{plan.cell.name.replace('/', '--')}.json"
 
+    @property
+    def untold(self) -> Path:
+        """There when some cell's report has not been printed by ``leakgrid check`` itself."""
+        return self.folder / "untold"
+
     def note(self, plan: CellPlan, code: int, reason: str = "") -> str:
         """Keep a cell's exit code; returns the reason, from its result where there is one."""
         file = self.result_file(plan)
@@ -316,6 +323,7 @@ class _Run:
                 reason=reason,
             )
             file.write_text(json.dumps(stand_in.to_dict()), encoding="utf-8")
+            self.untold.touch()
         file.with_suffix(".code").write_text(str(code), encoding="utf-8")
         return reason
 
@@ -325,10 +333,12 @@ class _Run:
             return
         codes = [int(file.read_text()) for file in self.folder.glob("*.code")]
         results = [result for result in map(_read, sorted(self.folder.glob("*.json"))) if result]
+        told = len(codes) == 1 and not self.untold.exists()
         shutil.rmtree(self.folder, ignore_errors=True)
         if not codes:
             return
-        print("\n" + terminal.render(results, color=sys.stdout.isatty()), flush=True)
+        if not told:
+            print("\n" + terminal.render(results, color=sys.stdout.isatty()), flush=True)
         if set(codes) <= {_NOT_EVALUATED}:
             print(
                 "No cell was evaluated, so this run says nothing about leaks.\n"

@@ -192,6 +192,11 @@ def test_the_grid_of_this_run_is_printed_once_at_the_end(project: Path, jobs: st
     assert not list((project / ".leakgrid" / "nox").iterdir())
 
 
+def test_the_grid_of_a_single_cell_is_left_to_check(project: Path) -> None:
+    assert "PyO3 across" not in nox(project, "-t", "quick").stdout
+    assert "PyO3 across" in nox(project, "-t", "quick", codes={"one": 7}).stdout
+
+
 def test_output_of_a_cell_is_one_line_under_j(project: Path) -> None:
     assert "progress of two" in nox(project, "-s", "valgrind").stdout
     run = nox(project, "-j", "2", "-s", "valgrind")

@@ -79,7 +79,8 @@ def stage(project: Path, destination: Path, pyo3: str, log: Path | None = None) 
     units = _units(project, crates)
     base = Path(os.path.commonpath([unit.parent for unit in units]))
     lock = crates.workspace / "Cargo.lock"
-    chosen = coupled.moves(_lock_text(lock, project, units, base, destination, log), direct, pyo3)
+    text = _lock_text(lock, project, units, base, destination, crates, log)
+    chosen = coupled.moves(text, direct, pyo3)
     _copy(units, base, destination, crates, chosen)
     staged_lock = destination / lock.relative_to(base)
     manifest = destination / (project / plan.manifest).relative_to(base)
@@ -207,13 +208,13 @@ def _lock_text(
     units: tuple[Path, ...],
     base: Path,
     destination: Path,
+    crates: _Crates,
     log: Path | None,
 ) -> str:
     """The project's Cargo.lock; made in the copy where the project has none."""
     if lock.is_file():
         return lock.read_text(encoding="utf-8")
-    for unit in units:
-        tree.synchronise(unit, destination / unit.relative_to(base))
+    _copy(units, base, destination, crates, {})
     copy = destination / lock.relative_to(base)
     result = process.run(
         [*registry.cargo(), "generate-lockfile", "--manifest-path", copy.parent / "Cargo.toml"],

@@ -28,17 +28,19 @@ def judge(values):
 
 
 def doubles(windows):
-    """Whether growth per window keeps up with windows that double: a container without bound.
+    """Whether the growth doubles with the windows: a container that doubles without bound.
 
-    ``windows`` are (calls, growth), each about twice as long as the one before.
+    ``windows`` are (calls, growth), each about twice as long as the one before, so that each holds
+    exactly one step of such a container, and each step is twice the one before. Three windows in a
+    row do that by chance only rarely; caches that CPython makes for code that ran often do not.
     """
-    if len(windows) < 3:
+    late = windows[-4:]
+    if len(late) < 4 or any(growth <= 0 for _, growth in late):
         return False
-    late = windows[-3:]
-    if any(growth <= 0 for _, growth in late):
-        return False
-    rates = [growth / calls for calls, growth in late]
-    return all(0.7 <= after / before <= 1.5 for before, after in zip(rates, rates[1:]))
+    return all(
+        1.8 * (calls / before) <= 2 * growth / previous <= 2.2 * (calls / before)
+        for (before, previous), (calls, growth) in zip(late, late[1:])
+    )
 
 
 def enough_calls(hits, tries, entries):

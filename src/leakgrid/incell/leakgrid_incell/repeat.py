@@ -110,12 +110,20 @@ class _Piles:
             if getattr(fixture, "cached_result", None) is not None
         ]
         self._object = item.__dict__.get("_obj")
+        # pytest 9.1 and later remember the next number of each temporary directory's name.
+        self._numbers = getattr(
+            getattr(item.config, "_tmp_path_factory", None), "_next_number", None
+        )
+        self._next = dict(self._numbers) if isinstance(self._numbers, dict) else {}
 
     def clear(self):
         for pile, length in self._lengths:
             del pile[length:]
         for name in set(self._stats) - self._known:
             self._stats.pop(name, None)
+        if isinstance(self._numbers, dict):
+            self._numbers.clear()
+            self._numbers.update(self._next)
         # One finalizer per dependent fixture and test stays on a wider fixture until its own end;
         # those of finished repetitions have nothing left to do.
         for fixture, result, length in self._fixtures:

@@ -8,38 +8,35 @@ zygote may fork: a lock that another thread holds would stay locked in the child
 import mmap
 import os
 import signal
-import struct
 import time
 
-_SLOT = struct.Struct("qd")  # index of the running test (-1: none), monotonic start
+_NO_TEST = -1  # in place of the running test
+_FINISHED = -2
 _PAUSE = 0.02
 _PR_SET_PDEATHSIG = 1
 
 
 class Slots:
-    """Shared memory in which each worker notes the test that it runs, and since when."""
+    """Shared memory in which each worker notes the test that it runs, and since when.
+
+    Every value is one aligned word that is written at once: ``struct.pack_into`` would write zeros
+    first, and a reader in between would take them for a start long ago.
+    """
 
     def __init__(self, count):
-        self._memory = mmap.mmap(-1, max(1, count) * _SLOT.size)
+        self._words = memoryview(mmap.mmap(-1, max(1, count) * 16)).cast("q")
         for number in range(count):
-            self.note(number, -1)
+            self.note(number, _NO_TEST)
 
     def note(self, number, index):
-        _SLOT.pack_into(self._memory, number * _SLOT.size, index, time.monotonic())
+        """``index`` of the running test (-1: none) and the present time in nanoseconds."""
+        self._words[2 * number + 1] = time.monotonic_ns()
+        self._words[2 * number] = index
 
     def read(self, number):
-        """(index, seconds since it began).
-
-        Read until it holds still: the worker may be in the middle of writing it.
-        """
-        before = None
-        while True:
-            now = bytes(self._memory[number * _SLOT.size : (number + 1) * _SLOT.size])
-            if now == before:
-                index, began = _SLOT.unpack(now)
-                return index, time.monotonic() - began
-            before = now
-            time.sleep(0.001)
+        """(index, seconds since it began)."""
+        began = self._words[2 * number + 1]
+        return self._words[2 * number], (time.monotonic_ns() - began) / 1e9
 
 
 class Batch:
@@ -77,14 +74,15 @@ class Workers:
                     running[self._fork(batch)] = batch
             for pid, status in self._ended(running):
                 batch = running.pop(pid)
-                if status != 0:
+                # A test may end the interpreter with status 0, too: only the batch's end counts.
+                if status != 0 or self._slots.read(batch.number)[0] != _FINISHED:
                     self._lost(batch, pid, status)
                     if batch.indices:
                         waiting.insert(0, batch)
             time.sleep(_PAUSE)
 
     def _fork(self, batch):
-        self._slots.note(batch.number, -1)
+        self._slots.note(batch.number, _NO_TEST)
         pid = os.fork()
         if pid:
             return pid
@@ -92,6 +90,7 @@ class Workers:
         try:
             die_with_parent()
             self._run_batch(batch, self._slots)
+            self._slots.note(batch.number, _FINISHED)
             code = 0
         except BaseException as error:  # noqa: BLE001 - whatever it was, the parent must hear it
             self._journal.write("worker-error", batch=batch.number, error=repr(error)[:2000])

@@ -11,9 +11,9 @@ from leakgrid import __version__, commands
 from leakgrid.errors import LeakgridError
 
 _EPILOG = """exit codes:
-  0  clean, known or improved          3  not evaluated (unsupported, build or tests failed, no tests)
-  1  regressed or unbaselined          4  cannot be trusted (blind, crashed, timed out, interrupted)
-  2  usage or configuration            A run that evaluated no cell exits 3.
+  0  clean, known or improved     3  not evaluated (unsupported, build or tests failed, no tests)
+  1  regressed or unbaselined     4  cannot be trusted (blind, crashed, timed out, interrupted)
+  2  usage or configuration       A run that evaluated no cell exits 3.
 """
 
 
@@ -97,7 +97,7 @@ def _add_check(subcommands: argparse._SubParsersAction[argparse.ArgumentParser])
     parser.add_argument(
         "target",
         metavar="PATH|NAME",
-        help="a project's folder, a target of the matrix file, or a requirement such as mrrc==0.9.2",
+        help="a project's folder, a target of the matrix file, or a requirement (mrrc==0.9.2)",
     )
     parser.add_argument("--python", required=True, help="3.13, 3.13.0 or an interpreter's path")
     parser.add_argument("--pyo3", required=True, metavar="VERSION", help="the PyO3 to build with")
@@ -115,11 +115,16 @@ def _add_check(subcommands: argparse._SubParsersAction[argparse.ArgumentParser])
         metavar="REQUIREMENT",
         help="a package that the tests need (repeatable; default: the project's test extras)",
     )
+    _add_how(parser)
+    _add_places(parser)
+    parser.set_defaults(run=commands.check)
+
+
+def _add_how(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="also write the result (-: stdout)"
     )
     parser.add_argument("--matrix", type=Path, metavar="FILE", help="the matrix file for NAME")
-    _add_places(parser)
     parser.add_argument("--fresh", action="store_true", help="run again although nothing changed")
     parser.add_argument("--jobs", type=_positive, metavar="N", help="processes (default: CPUs)")
     parser.add_argument(
@@ -127,7 +132,7 @@ def _add_check(subcommands: argparse._SubParsersAction[argparse.ArgumentParser])
         type=_positive,
         default=60,
         metavar="SECONDS",
-        help="native time limit of one test (default: 60); under Valgrind it is scaled",
+        help="native time limit of one test (default: 60); scaled under Valgrind and for imports",
     )
     parser.add_argument(
         "--no-undefined",
@@ -135,7 +140,6 @@ def _add_check(subcommands: argparse._SubParsersAction[argparse.ArgumentParser])
         help="do not look for uses of uninitialised memory (faster; listed as not checked)",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress")
-    parser.set_defaults(run=commands.check)
 
 
 def _add_compare(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

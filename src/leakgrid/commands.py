@@ -65,7 +65,7 @@ def _target(options: argparse.Namespace) -> tuple[Target, Path]:
         else:
             raise UsageError(
                 f"{name!r} is neither a folder, nor a target of the matrix, nor a requirement",
-                next="Give a project's folder, a target's name with --matrix FILE, or NAME==VERSION.",
+                next="Give a project's folder, a target of --matrix FILE, or NAME==VERSION.",
             )
     if options.requires:
         target = _with_requirements(target, tuple(options.requires))

@@ -12,11 +12,12 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
 )
 from rich.progress import Progress as Bars
-from rich.progress import TaskID, TimeRemainingColumn
 
 STAGES = {
     "resolve": "finding the interpreter and PyO3",

@@ -20,7 +20,7 @@ class Finding:
     ``per_call`` is true, else per process. ``tests`` are pytest node ids, sorted.
     ``related`` are signatures of blocks that were lost only through this one: of a lost cycle
     memcheck calls any one block the definite one, and in another run perhaps one of these.
-    ``summary`` is one line for people (``500 bytes lost in one block``, ``Invalid read of size 1``).
+    ``summary`` is one line for people (``500 bytes in 1 block``, ``Invalid read of size 1``).
     """
 
     detector: str

@@ -167,7 +167,8 @@ class Measurement:
             missing.append("uses of uninitialised memory (--no-undefined)")
         if report is not None and report.loaded and "rust" not in report.canary:
             missing.append(
-                "whether the extension's Rust memory comes from malloc (its allocator has no symbol)"
+                "whether the extension's Rust memory comes from malloc: its allocator has no "
+                "symbol (stripped?)"
             )
         missing.append(
             "leaks that stay reachable: growth per call, reference counts, descriptors and threads"

@@ -131,7 +131,7 @@ def test_the_file_looks_like_this():
         'schema = 1\ntarget = "demo"\npython = "3.12"\npyo3 = "0.29.3"\ntests = 900\n'
         '\n[[accepted]]\nid = "aaaaaaaaaaaa"\ndetector = "memcheck"\nkind = "leak"\n'
         'owner = "pyo3"\nblocks = 1\nbytes = 64\nper_call = false\nreason = "r"\n'
-        'tests = [\n    "t",\n]\nframes = [\n    "f [x]",\n]\n'
+        'tests = [\n    "t",\n]\nframes = [\n    "f [x]",\n]\nrelated = []\n'
     )
 
 
@@ -188,3 +188,20 @@ def test_a_result_without_tests_is_not_complete():
 def test_free_threaded_pythons_are_cells_of_their_own():
     assert python_minor({"version": "3.13.0", "abiflags": ""}) == "3.13"
     assert python_minor({"version": "3.13.0", "abiflags": "t"}) == "3.13t"
+
+
+def test_the_other_blocks_of_a_cycle_are_kept_and_read_back():
+    made = accept(result(finding(related=("c" * 12, "b" * 12))), None, "r")
+    assert made.entries[0].related == ("b" * 12, "c" * 12)
+    assert read(write(made)) == made
+
+
+def test_a_partial_result_adds_to_the_blocks_of_a_cycle():
+    first = accept(result(finding(related=("b" * 12,))), None, "r")
+    second = accept(result(finding(related=("c" * 12,)), partial=True), first, "")
+    assert second.entries[0].related == ("b" * 12, "c" * 12)
+
+
+def test_a_baseline_of_before_cycles_were_kept_is_still_read():
+    text = write(accept(result(finding()), None, "r")).replace("related = []\n", "")
+    assert read(text).entries[0].related == ()

@@ -99,3 +99,43 @@ def test_an_entry_has_the_owner_of_its_newer_side():
     old, new = finding("a"), finding("a", owner=Owner.PYO3)
     assert Entry(old, new).owner is Owner.PYO3
     assert Entry(old, None).owner is Owner.EXTENSION
+
+
+def of_a_cycle(lost: str, through: str) -> Finding:
+    return finding(lost, related=(through * 12,))
+
+
+def test_another_block_of_the_accepted_cycle_is_known():
+    baseline = accept(result(of_a_cycle("a", "b")), None, "r")
+    compared = compare_baseline(result(of_a_cycle("b", "a")), baseline)
+    assert compared.new == compared.gone == ()
+    assert compared.ids()["known"] == ("b" * 12,)
+
+
+def test_a_cycle_that_grew_is_changed_whichever_of_its_blocks_is_named():
+    baseline = accept(result(of_a_cycle("a", "b")), None, "r")
+    compared = compare_baseline(result(replace(of_a_cycle("b", "a"), blocks=3)), baseline)
+    assert [entry.grown for entry in compared.changed] == [True]
+
+
+def test_what_was_lost_only_through_the_other_is_no_cycle():
+    baseline = accept(result(of_a_cycle("a", "b")), None, "r")
+    compared = compare_baseline(result(finding("b")), baseline)
+    assert (len(compared.new), len(compared.gone)) == (1, 1)
+
+
+def test_each_accepted_cycle_answers_for_one_finding_only():
+    baseline = accept(result(of_a_cycle("a", "b")), None, "r")
+    twins = [
+        replace(of_a_cycle("b", "a")),
+        finding("c", related=("a" * 12, "b" * 12)),
+    ]
+    compared = compare_baseline(result(*twins), baseline)
+    assert [entry.id[0] for entry in compared.known] == ["b"]
+    assert [entry.id[0] for entry in compared.new] == ["c"]
+
+
+def test_cycles_of_two_results_are_matched_too():
+    compared = compare_results(result(of_a_cycle("a", "b")), result(of_a_cycle("b", "a")))
+    assert compared.new == compared.gone == ()
+    assert len(compared.known) == 1

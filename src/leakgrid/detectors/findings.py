@@ -12,38 +12,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from leakgrid.detectors.process_report import (
+    DEFINITE,
     DETECTOR,
-    AddedLeak,
+    INDIRECT,
     Leak,
     MemoryFault,
     ProcessReport,
-    read_process,
 )
-from leakgrid.detectors.wording import CANARIES, leak_summary
+from leakgrid.detectors.wording import leak_summary
 from leakgrid.finding import Finding
 
-__all__ = [
-    "CANARIES",
-    "AddedLeak",
-    "Leak",
-    "MemoryFault",
-    "ProcessReport",
-    "canaries_seen",
-    "merge",
-    "merge_suppressed",
-    "merge_totals",
-    "read_process",
-]
-
-DEFINITE = "definitely-lost"
-INDIRECT = "indirectly-lost"
 AT_IMPORT = "lost-at-import"
 """The kind of what was lost before the first test, and then never again in any."""
 LOST = frozenset({DEFINITE, INDIRECT})
 IMPORT = "import"
 """The phase of the check that ends importing and collecting."""
-
-Totals = Mapping[str, Mapping[str, Mapping[str, int]]]
 
 
 def merge(zygote: ProcessReport, children: Sequence[ProcessReport]) -> tuple[Finding, ...]:
@@ -57,19 +40,6 @@ def merge(zygote: ProcessReport, children: Sequence[ProcessReport]) -> tuple[Fin
     return tuple(sorted(findings, key=lambda found: (found.detector, found.kind, found.id)))
 
 
-def merge_totals(zygote: ProcessReport, children: Sequence[ProcessReport]) -> Totals:
-    """Blocks and direct bytes at exit by leak kind and owner, in the form of ``result.json``."""
-    merged: dict[str, dict[str, dict[str, int]]] = {}
-    for report in (zygote, *children):
-        for kind, owners in report.totals.items():
-            for owner, amounts in owners.items():
-                into = merged.setdefault(kind, {}).setdefault(owner, {"blocks": 0, "bytes": 0})
-                base = zygote.totals.get(kind, {}).get(owner, {}) if report is not zygote else {}
-                for unit, amount in amounts.items():
-                    into[unit] += max(0, amount - base.get(unit, 0))
-    return merged
-
-
 def merge_suppressed(zygote: ProcessReport, children: Sequence[ProcessReport]) -> dict[str, int]:
     """How often each suppression was used in the whole run, by its name."""
     merged = dict(zygote.suppressed)
@@ -78,11 +48,6 @@ def merge_suppressed(zygote: ProcessReport, children: Sequence[ProcessReport]) -
             own = max(0, count - zygote.suppressed.get(rule, 0))
             merged[rule] = merged.get(rule, 0) + own
     return {rule: count for rule, count in sorted(merged.items()) if count}
-
-
-def canaries_seen(reports: Iterable[ProcessReport]) -> frozenset[str]:
-    """The planted leaks that at least one process reported."""
-    return frozenset().union(*(report.canaries for report in reports))
 
 
 def lost_in(reports: Iterable[ProcessReport]) -> dict[str, tuple[str, ...]]:

@@ -17,8 +17,8 @@ from leakgrid.detectors.suite import INCELL
 from leakgrid.errors import DataError
 
 _ALLOCATOR = "___rust_alloc"
-"""End of the v0-mangled name of ``__rustc::__rust_alloc``, through which every Rust allocation goes;
-older compilers spell it ``__rust_alloc``. It is a local symbol, present unless stripped."""
+"""End of the v0-mangled name of ``__rustc::__rust_alloc``, through which every Rust allocation
+goes; older compilers spell it ``__rust_alloc``. It is a local symbol, present unless stripped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ def inspect(path: Path) -> Library:
 
 def _allocator(table: SymbolTableSection) -> int | None:
     for symbol in table.iter_symbols():
-        if symbol.name == "__rust_alloc" or symbol.name.endswith(_ALLOCATOR):
-            if symbol["st_info"]["type"] == "STT_FUNC" and symbol["st_value"]:
-                return int(symbol["st_value"])
+        named = symbol.name == "__rust_alloc" or symbol.name.endswith(_ALLOCATOR)
+        if named and symbol["st_info"]["type"] == "STT_FUNC" and symbol["st_value"]:
+            return int(symbol["st_value"])
     return None
 
 

@@ -22,9 +22,9 @@ GROUP = 16
 """Tests between two leak checks of a first run: a check costs about 0.1 s, and what it finds is
 narrowed down to one test by the second run, which repeats only these groups."""
 SLOWDOWN = 150.0
-"""Times native that a test may take under Valgrind before it counts as hung (measured: 20 to 80)."""
+"""Times native that a test may take under Valgrind before it counts as hung (seen: 20 to 80)."""
 START = 300.0
-"""Seconds under Valgrind without any event before a suite that is still importing counts as hung."""
+"""Seconds under Valgrind without any event before a suite that still imports counts as hung."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,11 @@ class MemcheckReport:
     """What one run under Valgrind showed.
 
     ``lost_in`` maps each signature of a lost block, directly or only through another, to the tests
-    after which it was lost. ``tests`` are outcomes under Valgrind. ``suspects`` are the groups of tests that a second run
-    has to repeat. ``canary`` counts the planted leaks that were seen, by how they were allocated;
-    ``blind`` names those that some process did not see. ``loaded`` are the extension's libraries
-    that the tests loaded. ``totals`` are bytes and blocks per leak kind of the largest process.
+    after which it was lost. ``tests`` are outcomes under Valgrind. ``suspects`` are the groups of
+    tests that a second run has to repeat. ``canary`` counts the planted leaks that were seen, by
+    how they were allocated; ``blind`` names those that some process did not see. ``loaded`` are the
+    extension's libraries that the tests loaded. ``totals`` are bytes and blocks
+    per leak kind of the largest process.
     """
 
     findings: tuple[Finding, ...]
@@ -142,9 +143,7 @@ def _report(journal: Journal, reports: Mapping[int, ProcessReport]) -> MemcheckR
     zygotes = [reports[pid] for pid in journal.zygotes if pid in reports]
     # A suite in fresh processes has as many "zygotes" as batches: each is its own worker.
     workers = [reports[pid] for pid in ends if pid in reports]
-    lost = [
-        replace(reports[pid], added=(), leaks=()) for pid in journal.lost_pids if pid in reports
-    ]
+    lost = [replace(reports[pid], added=()) for pid in journal.lost_pids if pid in reports]
     single = zygotes[0] if zygotes and zygotes[0].pid not in ends else ProcessReport()
     found = findings.merge(single, [*workers, *lost])
     ids = {name for finding in found for name in (finding.id, *finding.related)}

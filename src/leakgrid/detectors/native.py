@@ -9,8 +9,8 @@ from leakgrid.detectors.journal import TestEvent
 from leakgrid.detectors.suite import Cellular, Mode, SuiteRun, run_suite
 from leakgrid.errors import Crashed, NoTests, TestsFailed, TimedOut
 
-COLLECT_LIMIT = 180.0
-"""Seconds natively without any event before a suite that is still importing counts as hung."""
+IMPORT_LIMIT = 3.0
+"""Limits of one test that a file may take to import natively before it counts as hung."""
 WORTH_MEASURING = frozenset({"passed", "xfailed"})
 
 
@@ -42,7 +42,7 @@ def run(cell: Cellular) -> NativeReport:
     mode = Mode(
         name="native",
         limit=cell.test_limit,
-        collect_limit=COLLECT_LIMIT,
+        collect_limit=IMPORT_LIMIT * cell.test_limit,
         environ={"PYTHONHASHSEED": "0"},
     )
     suite = run_suite(cell, mode, None)

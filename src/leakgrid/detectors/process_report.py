@@ -42,15 +42,17 @@ from leakgrid.detectors.xml_records import TruncatedXml
 from leakgrid.signature import Frame, Origins, Owner, normalise, owner_of, signature_id
 
 DETECTOR = "memcheck"
+DEFINITE = "definitely-lost"
+INDIRECT = "indirectly-lost"
 _MESSAGE = "leakgrid "
 _CACHE_LIMIT = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """All loss records of one kind and signature in one check of one process.
+    """All loss records of one kind and signature in one leak check of one process.
 
-    ``bytes`` contains ``indirect_bytes``. In an added check all three are changes, and may be
+    ``bytes`` contains ``indirect_bytes``. All three are changes since the check before, and may be
     negative.
     """
 
@@ -95,11 +97,11 @@ class MemoryFault:
 class ProcessReport:
     """What one process left behind.
 
-    ``complete`` is False where the document broke off: no exit leaks are known then, and
-    ``running`` names the test in which it happened. ``tests`` are those that began, in order;
-    ``test_errors`` the errors each finished one reported, repeats included. ``leaks`` are the
-    definitely lost blocks at exit; ``totals`` has every kind by owner, direct bytes only, and no
-    canaries. ``counted`` are error counts of the parent's errors, by the parent's numbers.
+    ``complete`` is False where the document broke off; ``running`` names the test in which that
+    happened. ``tests`` are those that began, in order; ``test_errors`` the errors each finished
+    one reported, repeats included. ``added`` is what each leak check reported. ``canaries`` are
+    the planted leaks it saw. ``counted`` are error counts of the parent's errors, by the parent's
+    numbers.
     """
 
     pid: int = 0
@@ -111,24 +113,12 @@ class ProcessReport:
     tests: tuple[str, ...] = ()
     test_errors: Mapping[str, int] = field(default_factory=dict)
     errors: tuple[MemoryFault, ...] = ()
-    leaks: tuple[Leak, ...] = ()
     added: tuple[AddedLeak, ...] = ()
     descriptors: tuple[OpenDescriptor, ...] = ()
-    totals: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
     canaries: frozenset[str] = frozenset()
     suppressed: Mapping[str, int] = field(default_factory=dict)
     counted: Mapping[int, int] = field(default_factory=dict)
     signal: FatalSignal | None = None
-
-    def unnamed_tests(self) -> tuple[str, ...]:
-        """Tests that had memory errors of which no record names them: repeats of known errors.
-
-        Valgrind prints an error once; run these apart to learn which error it was.
-        """
-        named = {error.test for error in self.errors}
-        return tuple(
-            test for test in self.tests if self.test_errors.get(test, 0) and test not in named
-        )
 
 
 def read_process(
@@ -163,11 +153,9 @@ class _Reading:
         self.tests: dict[str, None] = {}
         self.test_errors: dict[str, int] = {}
         self.errors: list[MemoryFault] = []
-        self.exit = _Sums()
         self.added: dict[tuple[str, str], _Sums] = {}
         self.open: list[OpenDescriptor] = []
         self.stacks: list[DescriptorStack] = []
-        self.totals: dict[str, dict[str, dict[str, int]]] = {}
         self.canaries: set[str] = set()
         self.suppressed: dict[str, int] = {}
         self.counts: Mapping[int, int] = {}
@@ -237,20 +225,15 @@ class _Reading:
         if seen:
             self.canaries |= seen
             return
-        if record.delta_blocks is None and not self.finished:
-            return  # somebody's full check in the middle: the one at exit repeats all of it
-        if record.delta_blocks is not None and not self.finished:
-            if record.delta_blocks or record.delta_bytes:
-                sums = self.added.setdefault((self.running, self.phase), _Sums())
-                sums.add(record, self.name(DETECTOR, record.kind, record.stack), relative=True)
+        # Only the relative checks that the code in the cell asks for say when something was lost;
+        # somebody's own full check, and one at exit, would repeat all of it.
+        if self.finished or not (record.delta_blocks or record.delta_bytes):
             return
-        named = self.name(DETECTOR, record.kind, record.stack)
-        total = self.totals.setdefault(record.kind, {})
-        sums_of_owner = total.setdefault(str(named.owner), {"blocks": 0, "bytes": 0})
-        sums_of_owner["blocks"] += record.blocks
-        sums_of_owner["bytes"] += record.bytes - record.indirect_bytes
-        if record.kind == "definitely-lost":
-            self.exit.add(record, named, relative=False)
+        sums = self.added.setdefault((self.running, self.phase), _Sums())
+        # Of a lost cycle memcheck calls one block definitely lost and the others indirectly, in
+        # the next run perhaps the other way round: the same stack has one name for both.
+        kind = DEFINITE if record.kind == INDIRECT else record.kind
+        sums.add(record, self.name(DETECTOR, kind, record.stack))
 
     def stack(self, record: DescriptorStack) -> None:
         if self.finished:
@@ -293,14 +276,12 @@ class _Reading:
             tests=tuple(self.tests),
             test_errors=self.test_errors,
             errors=tuple(self._counted(error) for error in self.errors),
-            leaks=self.exit.leaks(),
             added=tuple(
                 AddedLeak(test, phase, leak)
                 for (test, phase), sums in self.added.items()
                 for leak in sums.leaks()
             ),
             descriptors=tuple(self.open) or descriptors.pair(self.log, self.stacks),
-            totals=self.totals,
             canaries=frozenset(self.canaries),
             suppressed=self.suppressed,
             counted={unique: n for unique, n in self.counts.items() if unique not in own},
@@ -321,23 +302,19 @@ class _Named:
 
 
 class _Sums:
-    """Loss records of the same kind and signature, added up."""
+    """The changes of loss records of the same kind and signature, added up."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, str], Leak] = {}
 
-    def add(self, record: LeakRecord, named: _Named, *, relative: bool) -> None:
-        blocks, size, indirect = record.blocks, record.bytes, record.indirect_bytes
-        if relative:
-            blocks, size = record.delta_blocks or 0, record.delta_bytes or 0
-            indirect = record.delta_indirect_bytes or 0
+    def add(self, record: LeakRecord, named: _Named) -> None:
         key = (record.kind, named.id)
         leak = self._found.get(key) or Leak(record.kind, named.id, named.owner, named.frames, 0, 0)
         self._found[key] = replace(
             leak,
-            blocks=leak.blocks + blocks,
-            bytes=leak.bytes + size,
-            indirect_bytes=leak.indirect_bytes + indirect,
+            blocks=leak.blocks + (record.delta_blocks or 0),
+            bytes=leak.bytes + (record.delta_bytes or 0),
+            indirect_bytes=leak.indirect_bytes + (record.delta_indirect_bytes or 0),
         )
 
     def leaks(self) -> tuple[Leak, ...]:

@@ -69,7 +69,8 @@ class Mode:
 class SuiteRun:
     """One run of the suite: its journals together, and the programs' own output.
 
-    ``said`` are the last lines of the last program. ``stopped`` is empty, ``crashed`` or ``hung`` where not even collecting came to an end.
+    ``said`` are the last lines of the last program. ``stopped`` is empty, or ``crashed`` or
+    ``hung`` where not even collecting came to an end.
     """
 
     journal: Journal

@@ -12,7 +12,8 @@ from leakgrid import process
 from leakgrid.errors import PlatformError, ToolMissing
 
 CALLERS = 40
-"""Frames per stack: enough to reach the extension below a deep interpreter (Valgrind's own 12 are not)."""
+"""Frames per stack: enough to reach the extension below a deep interpreter (12, Valgrind's own
+number, are not)."""
 
 _ANSWER = "Use a Linux machine (x86-64 or arm64), a container or CI on one."
 

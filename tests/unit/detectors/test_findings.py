@@ -9,15 +9,8 @@ from pathlib import Path
 import pytest
 
 from leakgrid.detectors.descriptors import parse_log
-from leakgrid.detectors.findings import (
-    Leak,
-    ProcessReport,
-    canaries_seen,
-    merge,
-    merge_suppressed,
-    merge_totals,
-    read_process,
-)
+from leakgrid.detectors.findings import lost_in, merge, merge_suppressed
+from leakgrid.detectors.process_report import ProcessReport, read_process
 from leakgrid.detectors.records import (
     ClientMessage,
     End,
@@ -61,8 +54,36 @@ def message(text: str) -> ClientMessage:
     return ClientMessage(1, f"leakgrid {text}")
 
 
-def lost(blocks: int, size: int, *functions: str, kind: str = "definitely-lost") -> LeakRecord:
-    return LeakRecord(9, 1, kind, blocks, size, stack=stack("malloc", *functions))
+def lost(
+    blocks: int, size: int, *functions: str, kind: str = "definitely-lost", indirect: int = 0
+) -> LeakRecord:
+    """What an added leak check reports: ``blocks`` and ``size`` more than at the check before."""
+    return LeakRecord(
+        unique=9,
+        tid=1,
+        kind=kind,
+        blocks=max(blocks, 0),
+        bytes=max(size, 0),
+        indirect_bytes=indirect,
+        delta_blocks=blocks,
+        delta_bytes=size,
+        delta_indirect_bytes=indirect,
+        stack=stack("malloc", *functions),
+    )
+
+
+def through(size: int, *functions: str) -> LeakRecord:
+    """A block that is lost only because another one is."""
+    return lost(1, size, *functions, kind="indirectly-lost")
+
+
+def absolute(record: LeakRecord) -> LeakRecord:
+    """The same as a full check, or one at exit, reports it."""
+    return replace(record, delta_blocks=None, delta_bytes=None, delta_indirect_bytes=None)
+
+
+def process(*records: Record) -> ProcessReport:
+    return read_process([*records, END], ORIGINS)
 
 
 def invalid_read(unique: int, *functions: str) -> ErrorRecord:
@@ -94,7 +115,6 @@ def test_test_names_are_decoded_and_their_error_counts_kept() -> None:
     )
     assert read.test_errors["tests/test_a.py::test_read[a b]"] == 4
     assert read.test_errors["tests/test_a.py::test_leak"] == 0
-    assert read.unnamed_tests() == ()
 
 
 def test_every_kind_of_error_has_words() -> None:
@@ -128,15 +148,6 @@ def test_summaries_are_for_people_and_without_addresses() -> None:
     }
 
 
-def test_leaks_at_exit_are_only_the_definitely_lost_and_the_rest_is_in_the_totals() -> None:
-    read = report("kinds")
-    assert {leak.kind for leak in read.leaks} == {"definitely-lost"}
-    assert sum(leak.blocks for leak in read.leaks) == 5
-    assert read.totals["still-reachable"] == {"extension": {"blocks": 1, "bytes": 40_000}}
-    assert read.totals["definitely-lost"] == {"extension": {"blocks": 5, "bytes": 1708}}
-    assert read.totals["indirectly-lost"] == {"extension": {"blocks": 4, "bytes": 416}}
-
-
 def test_added_leaks_belong_to_their_test_with_their_deltas() -> None:
     added = {
         (item.test, item.leak.blocks, item.leak.bytes, item.leak.indirect_bytes)
@@ -155,15 +166,14 @@ def test_added_leaks_belong_to_their_test_with_their_deltas() -> None:
 def test_the_canary_is_seen_and_is_no_leak() -> None:
     read = report("kinds")
     assert read.canaries == {"leakgrid_canary_malloc"}
-    assert all(leak.bytes != 4242 for leak in read.leaks)
-    assert canaries_seen([ProcessReport(), read]) == {"leakgrid_canary_malloc"}
+    assert all(item.leak.bytes != 4242 for item in read.added)
 
 
 @pytest.mark.parametrize("name", ["leakgrid_canary_object", "crate::leakgrid_canary_rust"])
 def test_a_canary_may_stand_anywhere_in_a_leaks_stack(name: str) -> None:
-    read = read_process([FINISHED, lost(1, 72, "inner", name, "main"), END], ORIGINS)
+    read = process(lost(1, 72, "inner", name, "main"))
     assert read.canaries == {name.rpartition(":")[2]}
-    assert read.leaks == ()
+    assert read.added == ()
 
 
 def test_descriptors_of_the_log_get_their_stacks() -> None:
@@ -192,7 +202,6 @@ def test_a_crash_names_its_signal_and_its_test() -> None:
     assert read.signal is not None
     assert read.signal.name == "SIGSEGV"
     assert read.errors[0].summary == "Invalid write of size 4, through a null pointer"
-    assert [leak.bytes for leak in read.leaks] == [500]
 
 
 def test_a_killed_process_is_incomplete_and_names_the_test_it_was_in() -> None:
@@ -215,28 +224,14 @@ def test_other_peoples_messages_and_unknown_words_are_passed_over() -> None:
     assert read == ProcessReport(complete=True)
 
 
-def test_a_full_check_in_the_middle_is_not_counted_beside_the_one_at_exit() -> None:
-    records: list[Record] = [lost(1, 10, "f"), FINISHED, lost(1, 10, "f"), END]
-    read = read_process(records, ORIGINS)
-    assert [leak.blocks for leak in read.leaks] == [1]
-    assert read.added == ()
+@pytest.mark.parametrize("where", ["somebody's full check", "the check at exit"])
+def test_only_relative_checks_count(where: str) -> None:
+    before: list[Record] = [FINISHED] if where == "the check at exit" else []
+    assert process(*before, absolute(lost(1, 10, "f"))).added == ()
 
 
 def test_unchanged_records_of_an_added_check_are_left_out() -> None:
-    record = replace(lost(1, 10, "f"), delta_blocks=0, delta_bytes=0, delta_indirect_bytes=0)
-    assert read_process([message("test-begin t"), record], ORIGINS).added == ()
-
-
-def test_a_repeated_error_names_the_tests_to_run_apart() -> None:
-    records: list[Record] = [
-        message("test-begin a"),
-        invalid_read(1, "f"),
-        message("test-end a errors=1"),
-        message("test-begin b"),
-        message("test-end b errors=2"),
-        END,
-    ]
-    assert read_process(records, ORIGINS).unnamed_tests() == ("b",)
+    assert process(message("test-begin t"), lost(0, 0, "f")).added == ()
 
 
 # --- several processes ---------------------------------------------------------------------------
@@ -251,15 +246,13 @@ def by_functions(findings: tuple[Finding, ...], kind: str) -> dict[tuple[str, ..
     return {tuple(f.function for f in item.frames): item for item in findings if item.kind == kind}
 
 
-def test_inherited_losses_are_counted_once_and_own_ones_in_every_child() -> None:
-    leaks = by_functions(merge(*forked()), "definitely-lost")
-    blocks = {functions: (leak.blocks, leak.bytes) for functions, leak in leaks.items()}
-    assert blocks == {
-        ("malloc", "other", "main"): (1, 77),
-        ("malloc", "lose", "work", "main"): (3, 1500),
-        ("malloc", "lose", "work", "test", "main"): (2, 1000),
-        ("malloc", "other", "test", "main"): (1, 77),
-    }
+def test_losses_of_several_processes_add_up_and_name_all_tests() -> None:
+    children = [
+        process(message(f"test-begin {test}"), lost(1, size, "f"), message(f"test-end {test}"))
+        for test, size in (("a", 500), ("b", 700))
+    ]
+    (finding,) = merge(ProcessReport(complete=True), children)
+    assert (finding.blocks, finding.bytes, finding.tests) == (2, 1200, ("a", "b"))
 
 
 def test_an_error_that_the_zygote_showed_is_counted_again_in_the_children() -> None:
@@ -283,12 +276,6 @@ def test_errors_of_several_children_merge_into_one_finding_with_all_their_tests(
     assert errors["bad_read", "work", "test", "main"].tests == ("t.py::t1", "t.py::t2")
 
 
-def test_the_totals_take_off_what_was_inherited() -> None:
-    assert merge_totals(*forked()) == {
-        "definitely-lost": {"extension": {"blocks": 7, "bytes": 2654}}
-    }
-
-
 def test_suppressions_take_off_what_was_inherited() -> None:
     zygote = ProcessReport(suppressed={"a": 2, "unused": 0})
     children = [ProcessReport(suppressed={"a": 5, "b": 1}), ProcessReport(suppressed={"a": 2})]
@@ -302,8 +289,9 @@ def test_an_incomplete_child_gives_its_errors() -> None:
 
 
 def test_findings_say_owner_kind_and_one_line() -> None:
-    (finding,) = alone(read_process([FINISHED, lost(1, 500, "f"), END], ORIGINS))
+    (finding,) = alone(process(lost(1, 500, "f")))
     assert finding.detector == "memcheck"
+    assert finding.kind == "definitely-lost"
     assert finding.owner is Owner.EXTENSION
     assert finding.summary == "500 bytes in 1 block definitely lost"
     assert finding.frames[0].function == "malloc"
@@ -311,29 +299,80 @@ def test_findings_say_owner_kind_and_one_line() -> None:
 
 
 def test_indirect_bytes_are_part_of_the_definite_record() -> None:
-    record = replace(lost(2, 1312, "f"), indirect_bytes=1208)
-    indirect = lost(3, 1208, "g", kind="indirectly-lost")
-    (finding,) = alone(read_process([FINISHED, record, indirect, END], ORIGINS))
+    (finding,) = alone(process(lost(2, 1312, "f", indirect=1208), through(1208, "g")))
     assert (finding.blocks, finding.bytes) == (2, 1312)
     assert finding.summary == "1,312 bytes in 2 blocks definitely lost (1,208 of them indirectly)"
 
 
-def test_the_tests_of_added_checks_name_the_leak_at_exit() -> None:
-    added = replace(lost(1, 10, "f"), delta_blocks=1, delta_bytes=10, delta_indirect_bytes=0)
-    gone = replace(lost(1, 10, "f"), delta_blocks=-1, delta_bytes=-10, delta_indirect_bytes=0)
-    records: list[Record] = [
-        message("test-begin a%20b"),
-        added,
-        message("test-end a%20b errors=0"),
-        message("test-begin c"),
-        gone,
-        message("test-end c errors=0"),
-        FINISHED,
-        lost(1, 10, "f"),
-        END,
-    ]
-    (finding,) = alone(read_process(records, ORIGINS))
-    assert finding.tests == ("a b",)
+def test_a_leak_names_the_tests_after_which_it_was_found() -> None:
+    (finding,) = alone(
+        process(
+            message("test-begin a%20b"),
+            lost(1, 10, "f"),
+            message("test-end a%20b errors=0"),
+            message("test-begin c"),
+            lost(0, 0, "f"),
+            message("test-end c errors=0"),
+            message("test-begin d"),
+            lost(2, 20, "f"),
+            message("test-end d errors=0"),
+        )
+    )
+    assert finding.tests == ("a b", "d")
+    assert (finding.blocks, finding.bytes) == (3, 30)
+
+
+def test_a_leak_between_two_tests_names_none() -> None:
+    (finding,) = alone(process(message("phase tests 0"), lost(1, 10, "f")))
+    assert finding.tests == ()
+
+
+def test_what_a_later_check_finds_again_is_no_leak() -> None:
+    taken_back = process(lost(2, 20, "f"), message("phase final"), lost(-2, -20, "f"))
+    assert alone(taken_back) == ()
+
+
+def imported(*records: Record) -> tuple[Record, ...]:
+    return (message("phase import"), *records)
+
+
+def test_what_only_importing_lost_has_a_kind_of_its_own_and_counts_once() -> None:
+    fresh = process(*imported(lost(3, 30, "f")), message("phase tests 0"))
+    (finding,) = merge(ProcessReport(), [fresh, fresh])
+    assert (finding.kind, finding.blocks, finding.bytes) == ("lost-at-import", 3, 30)
+    assert finding.tests == ()
+
+
+def test_what_the_tests_lose_too_is_a_leak_like_any_other() -> None:
+    zygote = process(*imported(lost(3, 30, "f")))
+    child = process(message("phase tests 0"), message("test-begin t"), lost(1, 10, "f"))
+    (finding,) = merge(zygote, [child])
+    assert (finding.kind, finding.blocks, finding.tests) == ("definitely-lost", 1, ("t",))
+
+
+def test_the_zygotes_and_fresh_processes_imports_are_the_same_finding() -> None:
+    zygote = process(*imported(lost(3, 30, "f")))
+    fresh = merge(ProcessReport(), [zygote])
+    assert merge(zygote, [ProcessReport(complete=True)]) == fresh
+
+
+def test_what_was_lost_through_another_block_is_related_to_it() -> None:
+    child = process(
+        message("test-begin t"),
+        lost(1, 300, "f", indirect=200),
+        through(200, "g"),
+        message("test-end t errors=0"),
+        message("test-begin other"),
+        through(50, "h"),
+    )
+    (finding,) = alone(child)
+    (other,) = alone(process(lost(1, 200, "g")))
+    assert finding.related == (other.id,)
+
+
+def cycle(first: str, second: str) -> ProcessReport:
+    """Two blocks that point at each other: memcheck takes either for the one that is lost."""
+    return process(message("test-begin t"), lost(1, 150, first, indirect=50), through(50, second))
 
 
 def test_the_same_records_give_the_same_findings_in_the_same_order() -> None:
@@ -343,11 +382,32 @@ def test_the_same_records_give_the_same_findings_in_the_same_order() -> None:
     assert list(findings) == sorted(findings, key=lambda f: (f.detector, f.kind, f.id))
 
 
-def test_an_incomplete_zygote_says_too_much_rather_than_too_little() -> None:
-    leak = Leak("definitely-lost", "0" * 12, Owner.EXTENSION, (), 1, 10)
-    children = [ProcessReport(complete=True, leaks=(leak,))] * 2
-    (finding,) = merge(ProcessReport(), children)
-    assert finding.blocks == 2
+def test_lost_blocks_are_known_by_the_tests_that_lost_them() -> None:
+    child = process(
+        message("test-begin a"),
+        lost(1, 300, "f", indirect=200),
+        through(200, "g"),
+        message("test-begin b"),
+        lost(1, 100, "f"),
+        lost(-1, -7, "gone"),
+        lost(4, 40, "kept", kind="still-reachable"),
+    )
+    assert sorted(lost_in([child]).values()) == [("a",), ("a", "b")]
+
+
+def test_one_cycle_is_one_finding_whichever_block_was_called_lost() -> None:
+    one, other = alone(cycle("f", "g")), alone(cycle("g", "f"))
+    assert one[0].id != other[0].id
+    assert one[0].related == (other[0].id,)
+    (finding,) = merge(ProcessReport(), [cycle("f", "g"), cycle("g", "f")])
+    assert (finding.blocks, finding.bytes) == (2, 300)
+    assert finding.id in (one[0].id, other[0].id)
+
+
+def test_a_block_that_is_lost_by_itself_elsewhere_is_no_part_of_a_cycle() -> None:
+    chain = process(lost(1, 150, "f", indirect=50), through(50, "g"))
+    by_itself = process(lost(1, 50, "g"))
+    assert len(merge(ProcessReport(), [chain, by_itself])) == 2
 
 
 def broken() -> Iterator[Record]:

@@ -18,6 +18,7 @@ import weakref
 from collections import Counter
 from itertools import chain, filterfalse, repeat
 
+from leakgrid_incell import tracing
 from leakgrid_incell.measure import BOOLS, EMPTY, FIXED, INTS, NONE, slots_of, type_name
 
 _CHUNK = 5000
@@ -45,7 +46,8 @@ class Snapshot:
     """
 
     __slots__ = (
-        "count", "held", "holders", "interned", "kept", "opaque", "orphans", "size", "threads"
+        "count", "held", "holders", "interned", "kept", "opaque", "orphans", "size", "threads",
+        "traced",
     )
 
     def __init__(self, watched, born=(), calls=0, before=None):
@@ -69,6 +71,7 @@ class Snapshot:
         self.holders = _holders(tracked, self.kept) if self.kept else []
         self.kept = dict(Counter(type_name(type(thing)) for thing in self.kept))
         self.threads = len(threading._active)
+        self.traced = tracing.starts
         self.interned = getattr(sys, "getunicodeinternedsize", int)()
 
 
@@ -230,6 +233,7 @@ class Change:
         self.held = [b - a for a, b in zip(before.held, after.held)]
         self.orphans = after.orphans
         self.threads = after.threads - before.threads
+        self.traced = after.traced - before.traced
         self.kept = after.kept
         self.holders = after.holders
 
@@ -241,6 +245,14 @@ class Change:
         return {
             NONE: ours[0], BOOLS: ours[1] + ours[2], EMPTY: ours[3], INTS: sum(ours[4:])
         }.get(cell, 0)
+
+    def steady_orphans(self):
+        """(type, number, bytes) of the orphans of which many calls left one."""
+        return [
+            (name, number, size)
+            for name, (number, size) in sorted(self.orphans.items())
+            if number * 24 >= self.calls
+        ]
 
     def kept_files(self):
         """Python objects with an open file behind them."""

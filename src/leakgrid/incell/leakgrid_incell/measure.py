@@ -44,6 +44,9 @@ class Meter:
     def name(self, cell):
         return FIXED[cell] if cell < len(FIXED) else self.names[cell - len(FIXED)]
 
+    def is_text(self, cell):
+        return cell >= len(FIXED) and type(self.watched[cell - len(FIXED)]) is str
+
     def table(self, rows):
         """Rows to read into. Everything is allocated here."""
         width = len(FIXED) + len(self.watched)

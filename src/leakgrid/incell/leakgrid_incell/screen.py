@@ -10,12 +10,12 @@ import sys
 import time
 from array import array
 
-from leakgrid_incell import judge, measure, verdicts
+from leakgrid_incell import judge, measure, tracing, verdicts
 from leakgrid_incell.caches import Caches
 from leakgrid_incell.holders import Change, Snapshot
 from leakgrid_incell.repeat import Repeater, use_same_names
 
-WARM_UP = 2
+WARM_UP = 3
 FIRST_ROUND = 4
 LOOK_AFTER = 24  # calls after which the holders are looked at, to drop the obvious early
 SINGLES = 12
@@ -55,6 +55,7 @@ class Screen:
         """Once per process that runs tests, before the first of them."""
         config.pluginmanager.register(self._repeater, "leakgrid-repeater")
         use_same_names(config)
+        tracing.install()
         self._caches = Caches()
         self._targets.refresh()
 
@@ -104,9 +105,10 @@ class _Rounds:
         self._meter = screen._meter
         self._limit = time.monotonic() + settings.get("budget", 20.0)
         self.calls = 1  # the one for the outcome
-        self._counts = array("q")  # calls of each window, and what the heap grew in it
-        self._growths = array("q")
-        self._growing = ()
+        # Calls of each window that doubled, and what the heap grew in it.
+        self._counts, self._growths = (array("q", bytes(8 * 2 * MOST_WINDOWS)) for _ in range(2))
+        self._windows = 0
+        self._pair = ((), ())
         self._rows = ()
 
     # -- the schedule -------------------------------------------------------------------------
@@ -117,7 +119,6 @@ class _Rounds:
         while screen.machinery < MACHINERY_CALLS and time.monotonic() < limit:
             screen.machinery += 1
             self._call(1)
-        self._call(WARM_UP)
         screen.settle()
         fresh = gc.get_objects()
         screen._targets.refresh([o for o in fresh if isinstance(o, type)])
@@ -126,28 +127,25 @@ class _Rounds:
         gc.freeze()
         meter.start()
         self._rows = meter.table(2)
-        before, after = self._rows
-        self._read(after)  # what a first reading itself leaves behind
-        self._read(before)
-        for count in (FIRST_ROUND, FIRST_ROUND, 3 * FIRST_ROUND):
+        # Nothing that is made between two readings may stay: it would show in the second one.
+        self._pair = after, before = tuple(self._rows)
+        for count in (WARM_UP, FIRST_ROUND, FIRST_ROUND, 2 * FIRST_ROUND):
             self._call(count)
+            self._pair = before, after = after, before
             self._read(after)
-            self._growing = _grown(before, after)
-            if not self._growing:
+            if count != WARM_UP and not _grown(before, after):
                 return verdicts.result("flat")
-            before, after = after, before
         return self._chase()
 
     def _chase(self):
         """Rounds that double, until something can be said."""
         rows = self._rows = self._meter.table(MOST_WINDOWS + 2)
         first = rows.pop()
-        self._counts, self._growths = array("q"), array("q")
         self._note_names()
-        self._read(rows[0])
         start = began = None
+        self._read(rows[0])
         while self.calls < self._enough():
-            before, after = rows[len(self._counts) : len(self._counts) + 2]
+            before, after = rows[self._windows], rows[self._windows + 1]
             if start is None and self.calls >= LOOK_AFTER:
                 start, began = self._snapshot(), self.calls
                 self._read(before)
@@ -156,11 +154,9 @@ class _Rounds:
                 return verdicts.result("settled", "flat after %d calls" % (self.calls // 2))
             if start is not None and self.calls == 2 * began:
                 change = Change(start, self._snapshot(began, start), began)
-                grown = [a - b for a, b in zip(after, first)]
-                if verdicts.held_by_python(self._meter, grown, self._growing, change):
-                    names = [self._meter.name(cell) for cell in self._growing]
-                    return verdicts.result("held", change.holder_text(), dropped=names)
-                del change, grown
+                if verdicts.held_by_python(self._meter, first, after, change):
+                    return verdicts.result("held", change.holder_text())
+                del change
                 self._read(after)
         return self._late()
 
@@ -169,17 +165,22 @@ class _Rounds:
         count = self.calls
         self._call(count)
         self._read(after)
-        self._growing = _grown(before, after)
-        self._growths.append(after[measure.HEAP] - before[measure.HEAP])
-        self._counts.append(count)
-        return not self._growing
+        self._pair = before, after
+        self._add_window(count, before, after)
+        return not _grown(before, after)
+
+    def _add_window(self, count, before, after):
+        self._counts[self._windows] = count
+        self._growths[self._windows] = after[measure.HEAP] - before[measure.HEAP]
+        self._windows += 1
 
     def _note_names(self):
         self._files, self._names = measure.open_files(), measure.thread_names()
 
     def _enough(self):
         """Calls before the late windows: fewer for files and threads, which cost more."""
-        if measure.FDS in self._growing or measure.THREADS in self._growing:
+        before, after = self._pair
+        if any(after[cell] > before[cell] for cell in (measure.FDS, measure.THREADS)):
             return POOL // 4
         return POOL + POOL // 4
 
@@ -201,10 +202,9 @@ class _Rounds:
             used = self._windows_of(length, rows)
             calls = length * (used - 1)
             change = Change(start, self._snapshot(calls, start), calls)
-            self._counts.append(calls)
-            self._growths.append(rows[used - 1][measure.HEAP] - rows[0][measure.HEAP])
+            self._add_window(calls, rows[0], rows[used - 1])
             outcome = verdicts.conclude(
-                self._meter, rows[:used], change, list(zip(self._counts, self._growths)),
+                self._meter, rows[:used], change, list(zip(self._counts, self._growths))[: self._windows],
                 hits / SINGLES,
                 measure.gained(self._files, measure.open_files()),
                 measure.gained(self._names, measure.thread_names()),
@@ -236,14 +236,16 @@ class _Rounds:
 
     def open_suspects(self):
         """What was still growing when the time was over."""
-        if not self._counts:
+        if not self._windows:
             return []
-        before, after = self._rows[len(self._counts) - 1 : len(self._counts) + 1]
+        before, after = self._pair
         return [
             verdicts.open_suspect(
-                self._meter.name(cell), (after[cell] - before[cell]) / self._counts[-1], cell
+                self._meter.name(cell),
+                (after[cell] - before[cell]) / self._counts[self._windows - 1],
+                cell,
             )
-            for cell in self._growing
+            for cell in _grown(before, after)
         ]
 
     # -- one step -----------------------------------------------------------------------------

@@ -15,10 +15,11 @@ def result(status, why="", suspects=(), dropped=()):
     }
 
 
-def held_by_python(meter, grown, growing, change):
-    """Whether Python's containers explain everything that grew."""
-    return not change.orphans and all(
-        _explained(meter, cell, grown[cell], change) for cell in growing
+def held_by_python(meter, before, after, change):
+    """Whether Python's containers explain everything that grew between two rows."""
+    return not change.steady_orphans() and all(
+        _explained(meter, cell, new - old, change)
+        for cell, (old, new) in enumerate(zip(before, after))
     )
 
 
@@ -137,6 +138,8 @@ class _Conclusion:
                 continue
             if cell == measure.TOTAL:
                 continue
+            if self.meter.is_text(cell) and self.growth[measure.HEAP] > 0:
+                continue  # a dict does not show the collector keys that are all strings
             surplus = self.growth[cell] - self.change.references(cell, watched)
             if surplus * 2 >= self.growth[cell]:
                 drifting.append((self.meter.name(cell), surplus))
@@ -152,11 +155,7 @@ class _Conclusion:
     def _heap(self, drifting):
         """Heap bytes: orphans by type, instances by their drifting type, else plain memory."""
         change, size = self.change, self.growth[measure.HEAP]
-        orphans = [
-            (name, number, own)
-            for name, (number, own) in sorted(change.orphans.items())
-            if number * 24 >= self.calls
-        ]
+        orphans = change.steady_orphans()
         if orphans:
             for name, number, own in orphans:
                 share = size if len(orphans) == 1 else own
@@ -192,6 +191,8 @@ class _Conclusion:
             self.dropped.append(
                 "%g names per call that this Python interns for ever" % self.rate(change.interned)
             )
+        elif change.traced:
+            self.dropped.append("tracemalloc ran, whose own memory is not told apart")
         else:
             self.suspects.append(
                 _suspect("growth", "native-memory", "native memory", self.share, self.rate(rest))

@@ -135,10 +135,14 @@ def _untrusted(facts: Facts) -> tuple[Verdict, str] | None:
         return Verdict.INTERRUPTED, facts.interrupted
     crashed = _with_outcome(facts, "crashed")
     if facts.crashed or crashed:
-        return Verdict.CRASHED, facts.crashed or _ended(crashed, "ended the interpreter")
+        return Verdict.CRASHED, facts.crashed or _ended(
+            facts, crashed, "ended the interpreter", "Mend"
+        )
     hung = _with_outcome(facts, "hung")
     if facts.timed_out or hung:
-        return Verdict.TIMED_OUT, facts.timed_out or _ended(hung, "did not finish in time")
+        return Verdict.TIMED_OUT, facts.timed_out or _ended(
+            facts, hung, "did not finish in time", "Mend, give more time (--test-timeout)"
+        )
     if facts.blind:
         return Verdict.BLIND, (
             f"A leak could be hidden: {'; '.join(facts.blind)}. "
@@ -224,11 +228,16 @@ def _with_outcome(facts: Facts, word: str) -> list[str]:
     return sorted(node for node, record in facts.tests.items() if record.outcome in wanted)
 
 
-def _ended(tests: Sequence[str], what: str) -> str:
+def _ended(facts: Facts, tests: Sequence[str], what: str, advice: str) -> str:
+    why = f" ({facts.tests[tests[0]].reason})" if facts.tests[tests[0]].reason else ""
     others = f" and {len(tests) - 1} more" if len(tests) > 1 else ""
+    if measured_tests(facts.tests):
+        fate = "the other tests were measured, these were not"
+    else:
+        fate = "no other test passed, so nothing was measured"
     return (
-        f"{tests[0]}{others} {what}; the other tests were measured, these were not. "
-        "Mend or deselect them (`leakgrid check ... -- --deselect NODEID`) and run again."
+        f"{tests[0]}{why}{others} {what}; {fate}. {advice} or deselect them "
+        "(`leakgrid check ... -- --deselect NODEID`), and run again."
     )
 
 

@@ -56,7 +56,8 @@ def run(cell: Cellular) -> NativeReport:
     if not tests:
         raise NoTests(
             "pytest collected no test",
-            next="Name the tests with --tests PATH, or `tests` in the target's table.",
+            next="Name the tests with --tests PATH, or `tests` in the target's table, and see "
+            "whether an option such as -k leaves any.",
         )
     if not journal.collected and journal.collection_errors:
         path, why = next(iter(journal.collection_errors.items()))
@@ -75,7 +76,7 @@ def run(cell: Cellular) -> NativeReport:
 
 def _uncollected(suite: SuiteRun) -> Exception:
     where = f" while importing {suite.journal.collecting}" if suite.journal.collecting else ""
-    said = suite.said[-800:]
+    said = _errors(suite.said)
     keep = f"Its whole output is in {suite.log}."
     if suite.stopped == "hung":
         return TimedOut(f"collecting the tests hung natively{where}", why=said, next=keep)
@@ -83,10 +84,17 @@ def _uncollected(suite: SuiteRun) -> Exception:
         return TestsFailed(
             f"pytest ended with exit status {suite.returncode} before collecting any test",
             why=said,
-            next=f"Run pytest by hand in the project and mend that first. {keep}",
+            next=f"Mend that first, or correct the options given to pytest. {keep}",
         )
     return Crashed(
         f"Python ended natively{where}",
         why=said,
         next=f"Import the extension by hand: it ends the interpreter. {keep}",
     )
+
+
+def _errors(said: str) -> str:
+    """pytest's own lines about what is wrong, else the last ones."""
+    lines = said.splitlines()
+    told = [line for line in lines if line.startswith(("ERROR:", "E   ", "Error", "INTERNALERROR"))]
+    return "\n".join((told or lines)[-4:])[-600:]

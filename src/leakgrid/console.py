@@ -27,8 +27,8 @@ STAGES = {
     "environment": "making the environment",
     "screen": "running the tests natively",
     "memcheck": "running the tests under Valgrind",
-    "explain": "running suspects a second time",
-    "compare": "comparing",
+    "explain": "running suspects again, with stacks",
+    "confirm": "running what is new once more",
 }
 _PLAIN_PAUSE = 15.0
 """Seconds between two progress lines where stderr is no terminal (a CI log)."""

@@ -17,7 +17,7 @@ from leakgrid.detectors.suite import Cellular
 from leakgrid.finding import CellResult, Finding, TestRecord
 from leakgrid.signature import Origins, Owner
 from leakgrid.stages import Stages
-from leakgrid.verdict import Facts, decide
+from leakgrid.verdict import Facts, Verdict, decide, exit_code
 
 _ASKING = (Owner.EXTENSION, Owner.DEPENDENCY, Owner.PYO3, Owner.CPYTHON)
 _UNDER_VALGRIND = {
@@ -78,11 +78,18 @@ class Measurement:
                 self.cell, settings, batches, screened.seconds, ignore=screened.ignored
             )
         tests |= _under_valgrind(tests, first.tests)
-        second = None
-        if self._needs_second(first):
-            with self.stages.stage("explain"):
-                again = first.suspects or tuple(map(tuple, batches[:1]))
-                second = memcheck.run(
+        if not first.findings:
+            return self._judge(tests, first, None)
+        with self.stages.stage("explain"):
+            # Nothing but importing lost blocks: any one test shows that again.
+            again = first.suspects or ((batches[0][0],),)
+            second = memcheck.run(
+                self.cell, settings, again, screened.seconds, ignore=screened.ignored, second=True
+            )
+        third = None
+        if self._is_worse(second):
+            with self.stages.stage("confirm"):
+                third = memcheck.run(
                     self.cell,
                     settings,
                     again,
@@ -90,38 +97,42 @@ class Measurement:
                     ignore=screened.ignored,
                     second=True,
                 )
-        with self.stages.stage("compare"):
-            return self._judge(tests, first, second)
+        return self._judge(tests, first, second, third)
 
     def _compare(
         self, findings: tuple[Finding, ...], tests: Mapping[str, TestRecord]
     ) -> Comparison:
-        return compare_baseline(_partial_result(findings, tests, self.partial), self.baseline)
+        result = CellResult(
+            "", {}, "", "", "", findings=findings, tests=tests, partial=self.partial
+        )
+        return compare_baseline(result, self.baseline)
 
-    def _needs_second(self, first: MemcheckReport) -> bool:
-        """Only what is not accepted yet is worth a second run."""
-        compared = self._compare(_once(first.findings)[0], {})
-        return bool(compared.new) or any(entry.grown for entry in compared.changed)
+    def _is_worse(self, second: MemcheckReport) -> bool:
+        """Whether something looks like a regression, which one look is not enough to claim."""
+        compared = self._compare(_once(second.findings)[0], {})
+        worse = compared.new or any(entry.grown for entry in compared.changed)
+        return self.baseline is not None and bool(worse)
 
     def _judge(
         self,
         tests: Mapping[str, TestRecord],
         first: MemcheckReport | None,
         second: MemcheckReport | None,
+        third: MemcheckReport | None = None,
     ) -> Measured:
-        found, once = _once(first.findings if first else ())
-        new = frozenset(entry.id for entry in self._compare(found, tests).new)
-        findings, dropped = _confirmed(found, second, new)
+        findings, once = _once(second.findings if second else ())
+        dropped = (*(_unexplained(first, second) if first and second else ()), *once)
+        if third is not None:
+            findings, unconfirmed = self._confirmed(findings, third, tests)
+            dropped = (*unconfirmed, *dropped)
         compared = self._compare(findings, tests)
-        again = {finding.id: finding for finding in second.findings} if second else {}
         facts = Facts(
             cell=self.name,
             findings=findings,
             comparison=compared,
             has_baseline=self.baseline is not None,
             tests=tests,
-            confirmed=None if second is None else frozenset(finding.id for finding in findings),
-            grown_again=None if second is None else _grown_again(compared, again),
+            grown_again=None if third is None else _grown_again(compared, third),
             tests_at_acceptance=self.baseline.tests if self.baseline else 0,
             blind=self._blind(first) if first else (),
             crashed="; ".join(first.faults) if first else "",
@@ -133,19 +144,40 @@ class Measurement:
             tests=tests,
             findings=findings,
             comparison=compared.ids(),
-            dropped=(*dropped, *once),
-            suppressed=first.suppressed if first else {},
+            dropped=dropped,
+            suppressed=second.suppressed if second else {},
             totals=_totals(first, findings) if first else {},
             canary=first.canary if first else {},
             not_checked=self._not_checked(first),
         )
+
+    def _confirmed(
+        self, found: tuple[Finding, ...], third: MemcheckReport, tests: Mapping[str, TestRecord]
+    ) -> tuple[tuple[Finding, ...], tuple[Mapping[str, Any], ...]]:
+        """What holds: accepted findings, and new ones that another run showed again.
+
+        A block that was lost directly in one run may be lost through another block of its cycle in
+        the next.
+        """
+        new = {entry.id for entry in self._compare(found, tests).new}
+        seen = {finding.id for finding in third.findings} | third.lost_in.keys()
+        why = "another run did not show it again"
+        dropped = tuple(
+            {"id": finding.id, "what": finding.summary, "why": why}
+            for finding in found
+            if finding.id in new - seen
+        )
+        return tuple(f for f in found if f.id not in new - seen), dropped
 
     def _blind(self, report: MemcheckReport) -> tuple[str, ...]:
         """Why a leak could be hidden from this run."""
         reasons = []
         if not report.loaded:
             names = ", ".join(sorted({Path(path).name for path in self.cell.libraries}))
-            reasons.append(f"no test loaded the extension ({names})")
+            reasons.append(
+                f"no test loaded the extension that was built ({names}): see whether the right "
+                "tests ran, and whether they import another copy of it"
+            )
         bypass = f" ({', '.join(self.allocators)})" if self.allocators else ""
         for planted in report.blind:
             if planted == "rust":
@@ -179,12 +211,12 @@ class Measurement:
 def judge_again(stored: CellResult, baseline: Baseline | None, name: str) -> CellResult | None:
     """A stored result against the baseline of now; None where it has to be measured again.
 
-    That is where something counts as new now that was not when it was measured: then it has had
-    no second run.
+    That is where something counts as new now that was not when it was measured (then it has had no
+    confirming run), or where the run as a whole could not be trusted.
     """
     compared = compare_baseline(stored, baseline)
     fresh = {entry.id for entry in compared.new} - set(stored.comparison.get("new", ()))
-    if fresh or stored.verdict in ("blind", "interrupted"):
+    if fresh:
         return None
     facts = Facts(
         cell=name,
@@ -195,13 +227,9 @@ def judge_again(stored: CellResult, baseline: Baseline | None, name: str) -> Cel
         tests_at_acceptance=baseline.tests if baseline else 0,
     )
     verdict, reason = decide(facts)
+    if exit_code(stored.verdict) == exit_code(Verdict.BLIND) and verdict != stored.verdict:
+        return None
     return replace(stored, verdict=str(verdict), reason=reason, comparison=compared.ids())
-
-
-def _partial_result(
-    findings: tuple[Finding, ...], tests: Mapping[str, TestRecord], partial: bool
-) -> CellResult:
-    return CellResult("", {}, "", "", "", findings=findings, tests=tests, partial=partial)
 
 
 def _record(event: TestEvent) -> TestRecord:
@@ -250,36 +278,22 @@ def _made_by_target(finding: Finding) -> bool:
     return next(asked, Owner.UNKNOWN) in (Owner.EXTENSION, Owner.DEPENDENCY)
 
 
-def _confirmed(
-    found: tuple[Finding, ...], second: MemcheckReport | None, new: frozenset[str]
-) -> tuple[tuple[Finding, ...], tuple[Mapping[str, Any], ...]]:
-    """What holds: accepted findings, and new ones that the second run showed again.
-
-    The second run checks after each test, so it knows the tests better than the first. A block
-    that was lost directly in one run may be lost through another of its cycle in the next.
-    """
-    if second is None:
-        return found, ()
-    again = {finding.id: finding for finding in second.findings}
-    held, dropped = [], []
-    for finding in found:
-        other = again.get(finding.id)
-        if finding.id in second.lost_in:
-            tests = second.lost_in[finding.id]
-            held.append(replace(finding, tests=tests or finding.tests))
-        elif other is not None:
-            tests = tuple(sorted({*finding.tests, *other.tests}))
-            held.append(replace(finding, tests=tests, summary=other.summary))
-        elif finding.id in new:
-            why = "a second run did not show it again"
-            dropped.append({"id": finding.id, "what": finding.summary, "why": why})
-        else:
-            held.append(finding)
-    return tuple(held), tuple(dropped)
+def _unexplained(first: MemcheckReport, second: MemcheckReport) -> tuple[Mapping[str, Any], ...]:
+    """Groups of tests that looked suspicious in the first run and not in the second."""
+    explained = {test for finding in second.findings for test in finding.tests}
+    if any(not finding.tests for finding in second.findings):
+        return ()
+    why = "the first run saw lost blocks or a memory error, the second, with stacks, did not"
+    return tuple(
+        {"what": f"{group[0]} and {len(group) - 1} tests after it", "why": why}
+        for group in first.suspects
+        if not explained & set(group)
+    )
 
 
-def _grown_again(compared: Comparison, again: Mapping[str, Finding]) -> frozenset[str]:
-    """Changed findings that had more blocks than accepted in the second run, too."""
+def _grown_again(compared: Comparison, third: MemcheckReport) -> frozenset[str]:
+    """Changed findings that had more blocks than accepted in the confirming run, too."""
+    again = {finding.id: finding for finding in third.findings}
     return frozenset(
         entry.id
         for entry in compared.changed

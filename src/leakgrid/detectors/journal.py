@@ -25,12 +25,17 @@ class TestEvent:
 
 @dataclass(frozen=True, slots=True)
 class BatchEnd:
-    """What a process said after its last test; ``totals`` are bytes and blocks per leak kind."""
+    """What a process said after its last test.
+
+    ``planted`` are the canaries, ``seen`` those that a leak check counted; ``totals`` are bytes and
+    blocks per leak kind.
+    """
 
     number: int
     pid: int
     loaded: tuple[str, ...]
     planted: tuple[str, ...]
+    seen: tuple[str, ...]
     totals: Mapping[str, Mapping[str, int]]
 
 
@@ -50,6 +55,10 @@ class Journal:
     ends: list[BatchEnd] = field(default_factory=list)
     lost_pids: set[int] = field(default_factory=set)
     faults: list[str] = field(default_factory=list)
+    screened: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    explained: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    census: dict[str, int] = field(default_factory=dict)
+    repeating: set[str] = field(default_factory=set)
     done: bool = False
     hung: bool = False
     forkless: bool = False
@@ -88,6 +97,9 @@ class Journal:
         self.zygotes += other.zygotes
         self.tests.update(other.tests)
         self.ends += other.ends
+        self.screened.update(other.screened)
+        self.explained.update(other.explained)
+        self.census.update(other.census)
         self.lost_pids |= other.lost_pids
         self.faults += other.faults
         self.done = other.done
@@ -98,7 +110,11 @@ class Journal:
             event = TestEvent("hung", why="it went past its time limit")
         else:
             event = TestEvent("crashed", why=describe_exit(code))
-        if test:
+        if test in self.repeating:  # it passed: only its repetition ended the process
+            self.repeating.discard(test)
+            why = f"its repetition: {event.why}"
+            self.screened[test] = {"status": "not-repeatable", "why": why}
+        elif test:
             self.tests[test] = event
         else:
             self.faults.append(f"a process of batch {number} ended outside any test: {event.why}")
@@ -137,6 +153,23 @@ class Journal:
             str(event["outcome"]), float(event["seconds"]), int(event["errors"]), str(event["why"])
         )
 
+    def _on_screen_begin(self, event: Mapping[str, Any]) -> None:
+        test = self._name(int(event["test"]))
+        self.running[int(event["batch"])] = test
+        self.repeating.add(test)
+
+    def _on_screened(self, event: Mapping[str, Any]) -> None:
+        test = self._name(int(event["test"]))
+        self.running.pop(int(event["batch"]), None)
+        self.repeating.discard(test)
+        self.screened[test] = event
+
+    def _on_explained(self, event: Mapping[str, Any]) -> None:
+        self.explained[self._name(int(event["test"]))] = event
+
+    def _on_census(self, event: Mapping[str, Any]) -> None:
+        self.census = {str(name): int(count) for name, count in event["objects"].items()}
+
     def _on_batch_end(self, event: Mapping[str, Any]) -> None:
         self.ends.append(
             BatchEnd(
@@ -144,6 +177,7 @@ class Journal:
                 int(event["pid"]),
                 tuple(event["loaded"]),
                 tuple(event["planted"]),
+                tuple(event["seen"]),
                 dict(event["totals"]),
             )
         )

@@ -63,6 +63,8 @@ class Mode:
     collect_limit: float = 120.0
     limits: Mapping[str, float] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict)
+    screen: Mapping[str, Any] | None = None
+    explain: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ def run_suite(
     collected again. Where the collected suite has threads, each batch gets a process of its own.
     """
     runner = _Runner(cell, mode, tuple(exclude))
+    runner.expect(batches or ())
     ignored = list(ignore)
     while True:
         journal = runner.one(batches, ignored, fork=True)
@@ -128,10 +131,15 @@ class _Runner:
         self._seconds = 0.0
         self._cpu = 0.0
         self._said = ""
+        self._total = 0
         self._count = 0
         self._returncode: int | None = None
         self._log = cell.logs / f"{mode.name}.log"
         self._log.unlink(missing_ok=True)
+
+    def expect(self, batches: Sequence[Sequence[str]]) -> None:
+        """How many tests progress counts to; without batches all that are collected."""
+        self._total = sum(map(len, batches))
 
     def result(self, ignored: Sequence[str], stopped: str = "") -> SuiteRun:
         return SuiteRun(
@@ -208,6 +216,8 @@ class _Runner:
             "most_losses": MOST_LOSSES,
             "libraries": list(cell.libraries),
             "allocators": dict(cell.allocators),
+            "screen": None if mode.screen is None else dict(mode.screen),
+            "explain": None if mode.explain is None else dict(mode.explain),
         }
 
     def _watch(self, running: process.Running, journal: Journal, path: Path) -> None:
@@ -234,7 +244,7 @@ class _Runner:
     def _tell(self, journal: Journal) -> None:
         if self._cell.progress is not None and journal.collected is not None:
             done = len(self._journal.tests.keys() | journal.tests.keys())
-            total = len(self._journal.collected or journal.collected)
+            total = self._total or len(self._journal.collected or journal.collected)
             self._cell.progress(done, total)
 
     def fresh(self, batches: Sequence[Sequence[str]], ignored: Sequence[str]) -> None:

@@ -67,26 +67,37 @@ class Requests:
         return self._library.leakgrid_heap() if self.available else 0
 
     def plant(self, allocators):
-        """Lose one block by each way an extension can allocate; return the names of those planted.
+        """Lose blocks by each way an extension can allocate; (planted, seen) are their names.
 
-        ``allocators`` maps an extension library's path to the address of its ``__rust_alloc``.
+        ``allocators`` maps an extension library's path to the address of its ``__rust_alloc``. A
+        canary is seen when the leak check behind it counts more lost blocks than the one before.
         """
         if not self.available:
-            return []
-        planted = ["malloc", "object"]
-        self._library.leakgrid_canary_malloc()
-        self._library.leakgrid_canary_object(
-            self._ctypes.cast(self._ctypes.pythonapi.PyObject_Malloc, self._ctypes.c_void_p)
-        )
+            return [], []
+        planted, seen = [], []
+        lost = self.totals()["lost"]["blocks"]
+        for name, lose in self.canaries(allocators):
+            lose()
+            self._library.leakgrid_canary_wipe()
+            self.added_leak_check()
+            before, lost = lost, self.totals()["lost"]["blocks"]
+            planted.append(name)
+            if lost > before:
+                seen.append(name)
+        return planted, seen
+
+    def canaries(self, allocators):
+        """(name, function that loses some blocks) for each way to allocate."""
+        library, ctypes = self._library, self._ctypes
+        malloc = ctypes.cast(ctypes.pythonapi.PyObject_Malloc, ctypes.c_void_p)
+        yield "malloc", library.leakgrid_canary_malloc
+        yield "object", lambda: library.leakgrid_canary_object(malloc)
         bases = load_addresses()
         for path, offset in allocators.items():
             base = bases.get(os.path.realpath(path))
             if base is not None:
-                address = self._ctypes.c_void_p(base + offset)
-                self._library.leakgrid_canary_rust(address)
-                planted.append("rust")
-        self._library.leakgrid_canary_wipe()
-        return planted
+                address = ctypes.c_void_p(base + offset)
+                yield "rust", lambda address=address: library.leakgrid_canary_rust(address)
 
 
 def load_addresses():

@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+from leakgrid_incell import census
+from leakgrid_incell.explain import Explain
 from leakgrid_incell.journal import Journal
 from leakgrid_incell.native import Requests, load_addresses, thread_count
 from leakgrid_incell.repeat import stand_in, tear_down, use_same_examples
@@ -34,6 +36,8 @@ class Conductor:
         self.screen = None
         if plan.get("screen") is not None:
             self.screen = Screen(plan, plan["screen"], self.requests, self.journal)
+        elif plan.get("explain") is not None:
+            self.screen = Explain(plan["explain"], self.requests, self.journal)
 
     # -- collecting ---------------------------------------------------------------------------
 
@@ -62,6 +66,8 @@ class Conductor:
             pid=os.getpid(),
         )
         gc.collect()
+        if "census" in (self.plan.get("screen") or {}).get("detectors", ()):
+            self.journal.write("census", objects=census.take(self.plan["libraries"]))
         if self.plan["memcheck"]:
             self.requests.message("phase", "import")
             self.requests.added_leak_check()
@@ -177,16 +183,17 @@ class Conductor:
         libraries = self.plan["libraries"]
         mapped = load_addresses() if sys.platform.startswith("linux") else {}
         loaded = [path for path in libraries if os.path.realpath(path) in mapped]
-        totals, planted = {}, []
+        totals, planted, seen = {}, [], []
         if self.plan["memcheck"]:
-            planted = self.requests.plant(self.plan["allocators"])
             self.requests.message("phase", "final")
             self.requests.added_leak_check()
             totals = self.requests.totals()
+            self.requests.message("phase", "canary")
+            planted, seen = self.requests.plant(self.plan["allocators"])
             self.requests.message("phase", "exit")
         self.journal.write(
             "batch-end", batch=batch.number, pid=os.getpid(), loaded=loaded,
-            planted=planted, totals=totals, threads=thread_count(),
+            planted=planted, seen=seen, totals=totals, threads=thread_count(),
         )
 
     def pytest_runtest_logreport(self, report):
@@ -250,6 +257,7 @@ def pytest_configure(config):
         with open(path, encoding="utf-8") as stream:
             plan = json.load(stream)
         die_with_parent()
-        if plan.get("screen") is not None and config.pluginmanager.has_plugin("hypothesispytest"):
+        repeats = plan.get("screen") is not None or plan.get("explain") is not None
+        if repeats and config.pluginmanager.has_plugin("hypothesispytest"):
             use_same_examples()
         config.pluginmanager.register(Conductor(plan), "leakgrid-conductor")

@@ -130,14 +130,20 @@ class Workers:
             batch.indices = batch.indices[batch.indices.index(index) + 1 :]
 
 
-def die_with_parent():
-    """A cell's process must not outlive a killed run: Linux's PR_SET_PDEATHSIG (prctl(2))."""
+def die_with_parent(parent=None):
+    """A cell's process must not outlive a killed run: Linux's PR_SET_PDEATHSIG (prctl(2)).
+
+    The signal comes only for a death after the call, so one before it, with the number of
+    ``parent`` known, is looked for.
+    """
     try:
         import ctypes  # noqa: PLC0415
 
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     except (ImportError, AttributeError, OSError):
-        pass
+        return
+    if parent is not None and os.getppid() != parent:
+        os._exit(1)
 
 
 def kill_tree(root):

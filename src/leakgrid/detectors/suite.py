@@ -7,6 +7,7 @@ A plan (JSON) goes in, a journal (JSON lines) comes out; the code on the other s
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -203,6 +204,7 @@ class _Runner:
         mode, cell = self._mode, self._cell
         return {
             "journal": str(journal),
+            "parent": os.getpid(),
             "library": cell.requests,
             "fork": fork,
             "batches": None if batches is None else [list(batch) for batch in batches],

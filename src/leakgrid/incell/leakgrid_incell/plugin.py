@@ -256,7 +256,7 @@ def pytest_configure(config):
     if path and not config.pluginmanager.has_plugin("leakgrid-conductor"):
         with open(path, encoding="utf-8") as stream:
             plan = json.load(stream)
-        die_with_parent()
+        die_with_parent(plan.get("parent"))
         repeats = plan.get("screen") is not None or plan.get("explain") is not None
         if repeats and config.pluginmanager.has_plugin("hypothesispytest"):
             use_same_examples()

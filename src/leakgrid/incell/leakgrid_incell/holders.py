@@ -24,7 +24,9 @@ from leakgrid_incell.measure import BOOLS, EMPTY, FIXED, INTS, NONE, slots_of, t
 _CHUNK = 5000
 _FILES = ("_io.FileIO", "socket.socket", "_socket.socket")
 _HEAP_TYPE = 1 << 9
-_ROUNDING = 48  # bytes: two allocations an object, each up to 15 + 8 bytes larger (malloc(3), glibc)
+_ROUNDING = (
+    48  # bytes: two allocations an object, each up to 15 + 8 bytes larger (malloc(3), glibc)
+)
 # The size of these says what they occupy; behind others, native code may hold more.
 _OPEN = (
     list, dict, tuple, set, frozenset, str, bytes, bytearray, int, float, complex, bool, type(None),
@@ -46,7 +48,15 @@ class Snapshot:
     """
 
     __slots__ = (
-        "count", "held", "holders", "interned", "kept", "opaque", "orphans", "size", "threads",
+        "count",
+        "held",
+        "holders",
+        "interned",
+        "kept",
+        "opaque",
+        "orphans",
+        "size",
+        "threads",
         "traced",
     )
 
@@ -84,29 +94,33 @@ def _walk(tracked, wanted):
         for start in range(0, len(layer), _CHUNK):
             found = gc.get_referents(*layer[start : start + _CHUNK])
             ids = list(map(id, found))
-            for number, times in Counter(ids).items():
-                if number in wanted:
-                    references[number] += times
+            counts = Counter(ids)
+            for number in counts.keys() & wanted:
+                references[number] += counts[number]
             fresh = dict(zip(ids, found))
             for number in untracked.keys() & fresh.keys():
                 del fresh[number]
-            loose = list(filterfalse(gc.is_tracked, fresh.values()))
-            for thing in loose:
-                following[id(thing)] = thing
+            loose = filterfalse(gc.is_tracked, fresh.values())
+            following.update((id(thing), thing) for thing in loose)
             del found, fresh, loose
-        for number, thing in following.items():
-            if number not in untracked:
-                untracked[number] = thing
+        untracked.update(following)
         layer = list(following.values())
         del following
     untracked = list(untracked.values())
-    for thing in chain(tracked, untracked):
-        kind = type(thing)
-        # An instance holds its heap type, also where the collector does not hear of it.
-        if id(kind) in wanted and kind.__flags__ & _HEAP_TYPE:
-            if not any(other is kind for other in gc.get_referents(thing)):
-                references[id(kind)] += 1
+    _count_instances(chain(tracked, untracked), wanted, references)
     return references, untracked
+
+
+def _count_instances(things, wanted, references):
+    """An instance holds its heap type, also where the collector does not hear of it."""
+    for thing in things:
+        kind = type(thing)
+        if (
+            id(kind) in wanted
+            and kind.__flags__ & _HEAP_TYPE
+            and not any(other is kind for other in gc.get_referents(thing))
+        ):
+            references[id(kind)] += 1
 
 
 def _sort_out(born, references):
@@ -130,7 +144,9 @@ def _steady(kept, calls):
 
 def _own_references():
     """References that looking itself makes: a list, the loop's name, an argument."""
-    return [sys.getrefcount(thing) for thing in [[]]][0]
+    for thing in [[]]:
+        return sys.getrefcount(thing)
+    return 0
 
 
 def _find(tracked, numbers):
@@ -164,26 +180,26 @@ def _describe(holder, tracked):
         if type(names) is not dict:
             continue
         if names is holder:
-            return "the globals of %s" % module.__name__
+            return f"the globals of {module.__name__}"
         for name, value in list(names.items()):
             if value is holder:
-                return "%s %s.%s" % (kind, module.__name__, name)
+                return f"{kind} {module.__name__}.{name}"
     plain = (list, dict, tuple, types.FrameType)
     for owner, _ in _find(tracked, {id(holder)}):
         if type(owner) not in plain:
-            return "%s of a %s" % (kind, type_name(type(owner)))
+            return f"{kind} of a {type_name(type(owner))}"
     return kind
 
 
 def _sizes(objects):
     try:
         return sum(map(sys.getsizeof, objects, repeat(0)))
-    except Exception:  # noqa: BLE001 - a class of the suite may have a __sizeof__ that fails
+    except Exception:
         total = 0
         for thing in objects:
             try:
                 total += sys.getsizeof(thing, 0)
-            except Exception:  # noqa: BLE001
+            except Exception:
                 continue
         return total
 
@@ -242,9 +258,9 @@ class Change:
         if cell >= len(FIXED):
             return self.held[cell - len(FIXED)]
         ours = self.held[watched:]
-        return {
-            NONE: ours[0], BOOLS: ours[1] + ours[2], EMPTY: ours[3], INTS: sum(ours[4:])
-        }.get(cell, 0)
+        return {NONE: ours[0], BOOLS: ours[1] + ours[2], EMPTY: ours[3], INTS: sum(ours[4:])}.get(
+            cell, 0
+        )
 
     def steady_orphans(self):
         """(type, number, bytes) of the orphans of which many calls left one."""
@@ -269,7 +285,7 @@ class Change:
     def holder_text(self):
         """What Python keeps of each call, and where."""
         kept = sorted(self.kept.items(), key=lambda pair: -pair[1])[:3]
-        parts = ["%g %s" % (round(number / self.calls, 2), name) for name, number in kept]
-        return "held by Python (%s), each call adds %s" % (
+        parts = [f"{round(number / self.calls, 2):g} {name}" for name, number in kept]
+        return "held by Python ({}), each call adds {}".format(
             "; ".join(self.holders) or "where is not known", ", ".join(parts) or "plain values"
         )

@@ -42,9 +42,11 @@ class Meter:
         self.names = [name for _, name in unique.values()]
 
     def name(self, cell):
+        """What a cell of a row counts."""
         return FIXED[cell] if cell < len(FIXED) else self.names[cell - len(FIXED)]
 
     def is_text(self, cell):
+        """Whether a cell counts the references to a string."""
         return cell >= len(FIXED) and type(self.watched[cell - len(FIXED)]) is str
 
     def table(self, rows):
@@ -109,7 +111,7 @@ def thread_names():
     if _LINUX:
         for number in os.listdir("/proc/self/task"):
             try:
-                with open("/proc/self/task/%s/comm" % number, encoding="utf-8") as stream:
+                with open(f"/proc/self/task/{number}/comm", encoding="utf-8") as stream:
                     name = stream.read().rstrip("\n")
             except OSError:
                 continue
@@ -159,9 +161,6 @@ class Targets:
                     waiting.append(value)
         return list(found.values())
 
-    def types(self):
-        return list(self._types.values())
-
     def named(self):
         """(object, name) of every type, its attributes, and every module's functions, constants."""
         for kind in self._types.values():
@@ -169,11 +168,11 @@ class Targets:
             yield kind, "type " + name
             for attribute, value in list(vars(kind).items()):
                 if not _is_common(value) and not attribute.startswith("__"):
-                    yield value, "%s.%s" % (name, attribute)
+                    yield value, f"{name}.{attribute}"
         for module in self.modules():
             for attribute, value in list(vars(module).items()):
                 if not _is_common(value) and not attribute.startswith("__"):
-                    yield value, "%s.%s" % (module.__name__, attribute)
+                    yield value, f"{module.__name__}.{attribute}"
 
     def _defines(self, kind):
         """Whether one of the extension's libraries defines this type: its slots lead there."""
@@ -188,11 +187,11 @@ def of_test(item):
     code = getattr(function, "__code__", None)
     for value in _constants(code, 3):
         if not _is_common(value):
-            yield value, "constant %.40r" % (value,)
+            yield value, f"constant {value!r:.40}"
     module = getattr(item, "module", None)
     for name, value in list(getattr(module, "__dict__", {}).items()):
         if not name.startswith("__") and not _is_common(value):
-            yield value, "%s.%s" % (getattr(module, "__name__", "?"), name)
+            yield value, "{}.{}".format(getattr(module, "__name__", "?"), name)
 
 
 def _constants(code, depth):
@@ -213,9 +212,10 @@ def _is_common(value):
 
 
 def type_name(kind):
+    """A type's module and qualified name; of a builtin one only the name."""
     module = getattr(kind, "__module__", None)
     name = getattr(kind, "__qualname__", None) or kind.__name__
-    return name if module in (None, "builtins") else "%s.%s" % (module, name)
+    return name if module in (None, "builtins") else f"{module}.{name}"
 
 
 # -- the library behind a type ----------------------------------------------------------------
@@ -266,4 +266,5 @@ def _mapped(paths):
 
 
 def all_named(targets, item):
+    """(object, name) of all whose references are counted in a test."""
     return chain(targets.named(), of_test(item))

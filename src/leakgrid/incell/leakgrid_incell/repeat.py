@@ -20,6 +20,7 @@ class Repeater:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item, nextitem):
+        """Run the phases of the test that is being repeated; leave all others to pytest."""
         if self._item is not item:
             return None
         self.reports = runtestprotocol(item, log=False, nextitem=nextitem)
@@ -33,7 +34,7 @@ class Repeater:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=stand_in)
             return _difference(self.reports)
         except (Exception, pytest.exit.Exception) as error:  # a plugin's fault
-            return "pytest failed: %r" % (error,)
+            return f"pytest failed: {error!r}"
         finally:
             self._item, self.reports = None, ()
             piles.clear()
@@ -48,7 +49,7 @@ def tear_down(item, following):
     """Tear down what ``following`` (None: nothing more comes) does not need; return the error."""
     try:
         item.session._setupstate.teardown_exact(following)
-    except BaseException as error:  # noqa: BLE001 - pytest.fail and exit are BaseExceptions
+    except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
         return repr(error)
@@ -83,9 +84,9 @@ def _difference(reports):
         return "another plugin ran it instead"
     for report in reports:
         if report.failed:
-            return "%s: %s" % (report.when, report.longreprtext)
+            return f"{report.when}: {report.longreprtext}"
         if report.skipped:
-            return "%s: skipped" % report.when
+            return f"{report.when}: skipped"
     return ""
 
 
@@ -104,6 +105,10 @@ class _Piles:
         for pile in list(self._stats.values()):
             self._lengths.append((pile, len(pile)))
         self._known = set(self._stats)
+        for name in ("pytest_warning_recorded", "pytest_warning_captured"):
+            history = getattr(getattr(item.config.hook, name, None), "_call_history", None)
+            if isinstance(history, list):  # a historic hook keeps every call for later plugins
+                self._lengths.append((history, len(history)))
         self._fixtures = [
             (fixture, fixture.cached_result, len(fixture._finalizers))
             for fixture in _fixtures(item)

@@ -9,6 +9,7 @@ import gc
 import sys
 import time
 from array import array
+from contextlib import suppress
 
 from leakgrid_incell import judge, measure, tracing, verdicts
 from leakgrid_incell.caches import Caches
@@ -16,7 +17,6 @@ from leakgrid_incell.holders import Change, Snapshot
 from leakgrid_incell.repeat import Repeater, use_same_names
 
 WARM_UP = 3
-FIRST_ROUND = 4
 LOOK_AFTER = 24  # calls after which the holders are looked at, to drop the obvious early
 SINGLES = 12
 WINDOWS = 8
@@ -71,8 +71,12 @@ class Screen:
         except OutOfTime as error:
             result = verdicts.result("undecided", why=str(error), suspects=rounds.open_suspects())
         self._journal.write(
-            "screened", batch=batch, test=index, calls=rounds.calls,
-            seconds=round(time.perf_counter() - began, 6), **result
+            "screened",
+            batch=batch,
+            test=index,
+            calls=rounds.calls,
+            seconds=round(time.perf_counter() - began, 6),
+            **result,
         )
         return result["status"] != "not-repeatable"
 
@@ -82,10 +86,8 @@ class Screen:
             if hasattr(sys, name):
                 delattr(sys, name)
         for stream in (sys.stdout, sys.stderr):
-            try:
+            with suppress(AttributeError, OSError, ValueError):
                 stream.flush()
-            except (AttributeError, OSError, ValueError):
-                pass
         self._caches.clear()
         for _ in range(4):  # a finalizer may leave more garbage
             if not gc.collect():
@@ -129,7 +131,7 @@ class _Rounds:
         self._rows = meter.table(2)
         # Nothing that is made between two readings may stay: it would show in the second one.
         self._pair = after, before = tuple(self._rows)
-        for count in (WARM_UP, FIRST_ROUND, FIRST_ROUND, 2 * FIRST_ROUND):
+        for count in (WARM_UP, WARM_UP + 1, 2 * WARM_UP + 2):  # each as many as there were before
             self._call(count)
             self._pair = before, after = after, before
             self._read(after)
@@ -151,7 +153,7 @@ class _Rounds:
                 self._read(before)
                 first[:] = before
             if self._flat_window(before, after):
-                return verdicts.result("settled", "flat after %d calls" % (self.calls // 2))
+                return verdicts.result("settled", f"flat after {self.calls // 2} calls")
             if start is not None and self.calls == 2 * began:
                 change = Change(start, self._snapshot(began, start), began)
                 if verdicts.held_by_python(self._meter, first, after, change):
@@ -192,7 +194,7 @@ class _Rounds:
             self._read(rows[0])
             while self.calls < judge.enough_calls(hits, SINGLES, POOL):
                 if self._flat_window(*rows[:2]):
-                    return verdicts.result("settled", "flat after %d calls" % (self.calls // 2))
+                    return verdicts.result("settled", f"flat after {self.calls // 2} calls")
                 rows[0][:] = rows[1]
         for _ in range(2):
             length = max(8, self.calls // WINDOWS)
@@ -204,7 +206,10 @@ class _Rounds:
             change = Change(start, self._snapshot(calls, start), calls)
             self._add_window(calls, rows[0], rows[used - 1])
             outcome = verdicts.conclude(
-                self._meter, rows[:used], change, list(zip(self._counts, self._growths))[: self._windows],
+                self._meter,
+                rows[:used],
+                change,
+                list(zip(self._counts, self._growths))[: self._windows],
                 hits / SINGLES,
                 measure.gained(self._files, measure.open_files()),
                 measure.gained(self._names, measure.thread_names()),
@@ -254,14 +259,14 @@ class _Rounds:
         for _ in range(times):
             if time.monotonic() > self._limit:
                 raise OutOfTime(
-                    "it still grew after %d calls, when its time was over: a pool may still have "
-                    "been filling" % self.calls
+                    f"it still grew after {self.calls} calls, when its time was over: a pool may "
+                    "still have been filling"
                 )
             self._note()
             why = self._screen._repeater.once(self._item, self._stand_in)
             self.calls += 1
             if why:
-                raise Unrepeatable("call %d: %s" % (self.calls, why))
+                raise Unrepeatable(f"call {self.calls}: {why}")
 
     def _read(self, row):
         self._screen.settle()
@@ -287,7 +292,5 @@ def _grown(before, after):
     the block before it: the same blocks may count up to 16 bytes more or less (malloc.c, MINSIZE).
     """
     grown = [cell for cell, value in enumerate(after) if value > before[cell]]
-    if grown and grown[0] == measure.HEAP:
-        if after[measure.HEAP] - before[measure.HEAP] < SMALLEST_BLOCK:
-            del grown[0]
-    return grown
+    small = after[measure.HEAP] - before[measure.HEAP] < SMALLEST_BLOCK
+    return grown[1:] if small and grown and grown[0] == measure.HEAP else grown

@@ -11,7 +11,7 @@ _start = tracemalloc.start
 
 
 def _counting_start(*arguments):
-    global starts  # noqa: PLW0603 - one counter for one process
+    global starts
     starts += 1
     return _start(*arguments)
 

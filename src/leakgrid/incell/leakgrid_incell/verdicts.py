@@ -11,7 +11,10 @@ def result(status, why="", suspects=(), dropped=()):
     ``status``: flat, settled, held, irregular, leak, undecided, not-repeatable.
     """
     return {
-        "status": status, "why": why[-600:], "suspects": list(suspects), "dropped": list(dropped)
+        "status": status,
+        "why": why[-600:],
+        "suspects": list(suspects),
+        "dropped": list(dropped),
     }
 
 
@@ -38,6 +41,7 @@ def _explained(meter, cell, growth, change):
 
 
 def open_suspect(name, per_call, cell):
+    """Something that still grew, without a name for what it is."""
     detector = {measure.HEAP: "growth", measure.FDS: "fds", measure.THREADS: "threads"}
     suspect = _suspect(detector.get(cell, "refs"), "undecided", name, round(per_call, 4))
     if cell == measure.HEAP:
@@ -60,7 +64,11 @@ def conclude(meter, rows, change, windows, share, files, threads):
 
 def _suspect(detector, kind, name, per_call, size=0):
     return {
-        "detector": detector, "kind": kind, "object": name, "per_call": per_call, "bytes": size,
+        "detector": detector,
+        "kind": kind,
+        "object": name,
+        "per_call": per_call,
+        "bytes": size,
     }
 
 
@@ -145,8 +153,7 @@ class _Conclusion:
                 drifting.append((self.meter.name(cell), surplus))
             else:
                 self.dropped.append(
-                    "references to %s %s"
-                    % (self.meter.name(cell), self.change.holder_text())
+                    f"references to {self.meter.name(cell)} {self.change.holder_text()}"
                 )
         if not drifting and self.leaks(measure.TOTAL) and not self.leaks(measure.HEAP):
             drifting.append(("total references", self.growth[measure.TOTAL]))
@@ -189,7 +196,7 @@ class _Conclusion:
         change = self.change
         if change.interned * 4 >= self.calls:
             self.dropped.append(
-                "%g names per call that this Python interns for ever" % self.rate(change.interned)
+                f"{self.rate(change.interned):g} names per call that this Python interns for ever"
             )
         elif change.traced:
             self.dropped.append("tracemalloc ran, whose own memory is not told apart")

@@ -1,0 +1,32 @@
+"""File descriptors that stay open with each call."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from leakgrid.detectors.suspects import Suspect, amount, merge
+from leakgrid.finding import Finding
+
+DETECTOR = "fds"
+_DIGITS = re.compile(r"\d+")
+
+
+def findings(suspects: Iterable[Suspect]) -> tuple[Finding, ...]:
+    """One finding per file, socket, pipe. Numbers in a path are not part of its identity."""
+    own = [suspect for suspect in suspects if suspect.detector == DETECTOR]
+    return merge(own, lambda s: (DETECTOR, s.kind, place(s.name)), _summary)
+
+
+def place(target: str) -> str:
+    """A descriptor's target without what is of this run: the folder of an absolute path, numbers.
+
+    ``/dev`` and ``/proc`` are the same everywhere and stay.
+    """
+    if target.startswith("/") and not target.startswith(("/dev/", "/proc/")):
+        target = target.rsplit("/", 1)[-1]
+    return _DIGITS.sub("N", target)
+
+
+def _summary(suspect: Suspect) -> str:
+    return f"{amount(suspect.per_call)} descriptor(s) left open per call: {place(suspect.name)}"

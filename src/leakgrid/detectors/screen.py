@@ -1,0 +1,173 @@
+"""The native screen: the suite once more, each passed test repeated, and what grew with it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from leakgrid.detectors import fds, growth, refs, sharding, threads
+from leakgrid.detectors.growth import Explained
+from leakgrid.detectors.journal import Journal
+from leakgrid.detectors.memcheck import SLOWDOWN, START, Settings
+from leakgrid.detectors.process_report import read_process
+from leakgrid.detectors.suite import Cellular, Mode, run_suite
+from leakgrid.detectors.suspects import JUDGED, LEAK, NOT_REPEATABLE, UNDECIDED, Screened, Suspect
+from leakgrid.detectors.valgrind import command
+from leakgrid.detectors.xml_records import read_file
+from leakgrid.finding import Finding
+
+ENVIRON = {
+    "PYTHONMALLOC": "malloc",
+    "PYTHONHASHSEED": "0",
+    # One arena, and no cache per thread that would count what was freed as in use (malloc(3)).
+    "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0:glibc.malloc.arena_max=1",
+}
+"""What makes the heap's size repeatable: every object has a block of its own in one heap."""
+DETECTORS: Mapping[str, Callable[[Iterable[Suspect]], tuple[Finding, ...]]] = {
+    "growth": growth.findings,
+    "refs": refs.findings,
+    "fds": fds.findings,
+    "threads": threads.findings,
+}
+CENSUS = "census"
+BUDGET = 20.0
+"""Seconds for one suspect before it is given up as not judged."""
+COLLECT_LIMIT = 180.0
+WARM_CALLS, EXPLAIN_CALLS = 6, 12
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenReport:
+    """What the screen saw. ``tests`` are all that were screened, in order.
+
+    ``census`` maps the extension's objects to references after import that nothing visible holds.
+    """
+
+    tests: Mapping[str, Screened]
+    census: Mapping[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    faults: tuple[str, ...] = ()
+
+    @property
+    def suspects(self) -> tuple[Suspect, ...]:
+        """What kept its slope."""
+        return self._suspects(LEAK)
+
+    @property
+    def undecided(self) -> tuple[Suspect, ...]:
+        """What still grew when the time was over: neither a finding nor clean."""
+        return self._suspects(UNDECIDED)
+
+    def _suspects(self, status: str) -> tuple[Suspect, ...]:
+        return tuple(
+            suspect
+            for test in self.tests.values()
+            if test.status == status
+            for suspect in test.suspects
+        )
+
+    @property
+    def repeatable(self) -> dict[str, bool]:
+        """For each screened test whether it could be repeated."""
+        return {name: test.status != NOT_REPEATABLE for name, test in self.tests.items()}
+
+    @property
+    def dropped(self) -> tuple[Mapping[str, str], ...]:
+        """Growth that is none of the extension's: the test and why, for ``CellResult.dropped``."""
+        return tuple(
+            {"what": f"growth in {test.test}", "why": test.why}
+            for test in self.tests.values()
+            if test.status in JUDGED and test.status not in ("flat", LEAK)
+        )
+
+    @property
+    def not_judged(self) -> tuple[Mapping[str, str], ...]:
+        """Tests about which the screen cannot say anything, and why."""
+        return tuple(
+            {"what": test.test, "why": test.why}
+            for test in self.tests.values()
+            if test.status not in JUDGED
+        )
+
+    def findings(self, detectors: Iterable[str] = tuple(DETECTORS)) -> tuple[Finding, ...]:
+        """The native findings, without stacks: one per leak, with all its tests."""
+        suspects = self.suspects
+        return tuple(item for name in detectors for item in DETECTORS[name](suspects))
+
+
+def run(
+    cell: Cellular,
+    tests: Sequence[str],
+    seconds: Mapping[str, float],
+    *,
+    ignore: Sequence[str] = (),
+    budget: float = BUDGET,
+    detectors: Iterable[str] = (*DETECTORS, CENSUS),
+) -> ScreenReport:
+    """Screen ``tests`` that pass natively (``seconds``: how long each took)."""
+    mode = Mode(
+        name="screen",
+        limit=cell.test_limit,
+        collect_limit=COLLECT_LIMIT,
+        environ=ENVIRON,
+        screen={"budget": budget, "detectors": list(detectors)},
+    )
+    suite = run_suite(cell, mode, sharding.split(tests, seconds, cell.jobs), ignore=ignore)
+    return report(suite.journal, tests, suite.seconds, suite.cpu_seconds)
+
+
+def report(
+    journal: Journal, tests: Sequence[str], seconds: float = 0.0, cpu_seconds: float = 0.0
+) -> ScreenReport:
+    """The report of a journal; a test without an entry was not screened and is not judged."""
+    screened = {}
+    for test in tests:
+        event = journal.screened.get(test)
+        if event is None:
+            outcome = journal.tests.get(test)
+            why = f"{outcome.outcome}: {outcome.why}" if outcome else "it was not reached"
+            event = {"status": NOT_REPEATABLE, "why": f"in the screen, {why}"}
+        screened[test] = Screened.from_event(test, event)
+    return ScreenReport(screened, journal.census, seconds, cpu_seconds, tuple(journal.faults))
+
+
+def explain(
+    cell: Cellular,
+    settings: Settings,
+    tests: Sequence[str],
+    seconds: Mapping[str, float],
+    *,
+    ignore: Sequence[str] = (),
+) -> dict[str, tuple[Explained, ...]]:
+    """Repeat suspects under memcheck, one process each, and read what grew with stacks.
+
+    A test that could not be repeated there has no entry.
+    """
+    xml = cell.scratch / "growth-xml"
+    shutil.rmtree(xml, ignore_errors=True)
+    xml.mkdir(parents=True)
+    prefix = command(
+        settings.valgrind, xml, undefined=False, stacks=True, suppressions=settings.suppressions
+    )
+    kinds = "--show-leak-kinds="
+    mode = Mode(
+        name="growth",
+        prefix=tuple(f"{kinds}all" if word.startswith(kinds) else word for word in prefix),
+        memcheck=True,
+        limit=START,
+        collect_limit=START,
+        limits={test: cell.test_limit + SLOWDOWN * taken for test, taken in seconds.items()},
+        environ={"PYTHONMALLOC": "malloc", "PYTHONHASHSEED": "0", "DEBUGINFOD_URLS": ""},
+        explain={"warm": WARM_CALLS, "calls": EXPLAIN_CALLS},
+    )
+    suite = run_suite(cell, mode, [[test] for test in tests], ignore=ignore)
+    found: dict[str, tuple[Explained, ...]] = {}
+    for path in sorted(xml.glob("mc.*.xml")):
+        process = read_process(read_file(path), settings.origins)
+        for test in process.tests:
+            event = suite.journal.explained.get(test)
+            if event is not None and not event["why"]:
+                found[test] = growth.explained(test, process.added, int(event["calls"]))
+    return found

@@ -1,0 +1,39 @@
+"""Reference counts of the extension's objects after its modules were imported.
+
+What counts is the surplus: references that no container holds, so held by native code. It is the
+same whatever the tests import from the extension, and one more between two versions of PyO3 is a
+reference that was lost while a class or module was made.
+"""
+
+import gc
+import sys
+
+from leakgrid_incell.holders import Snapshot
+from leakgrid_incell.measure import Targets
+
+
+def take(libraries):
+    """Map the name of each type, attribute, function and constant to its surplus of references."""
+    targets = Targets(libraries)
+    targets.refresh()
+    named = {}
+    for thing, name in targets.named():
+        named.setdefault(id(thing), (thing, name))
+    names = [name for _, name in named.values()]
+    things = [thing for thing, _ in named.values()]
+    del named
+    gc.collect()
+    counts = list(map(sys.getrefcount, things))
+    held = Snapshot(things).held
+    own = sys.getrefcount(_lonely([object()]))
+    surplus = {}
+    for name, thing, count, known in zip(names, things, counts, held):
+        # Text is shared with whatever else spells it so, and its holders are not all visible.
+        if type(thing) is not str and count < 2**29:
+            surplus[name] = count - known - own
+    return surplus
+
+
+def _lonely(things):
+    """One reference from a list, like the counted ones have."""
+    return things[0]

@@ -1,0 +1,80 @@
+import shutil
+import subprocess
+
+import pytest
+
+from leakgrid.detectors import library
+from leakgrid.errors import DataError
+
+NEEDS_CC = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+
+
+def compiled(folder, source: str, *options: str):
+    (folder / "x.c").write_text(source)
+    path = folder / "x.so"
+    subprocess.run(["cc", "-shared", "-fPIC", *options, "-o", path, folder / "x.c"], check=True)
+    return path
+
+
+@NEEDS_CC
+@pytest.mark.parametrize("name", ["__rust_alloc", "_RNvCsabc_7___rustc12___rust_alloc"])
+def test_the_allocator_is_found_by_its_old_and_its_new_name(tmp_path, name):
+    path = compiled(tmp_path, f"static void *{name}(long n) {{ return (void *)n; }}\n"
+                    f"void *use(long n) {{ return {name}(n); }}\n")  # fmt: skip
+    found = library.inspect(path)
+    assert found.path == path
+    assert found.allocator
+
+
+@NEEDS_CC
+def test_other_allocation_functions_are_not_taken_for_it(tmp_path):
+    source = "void *__rust_alloc_zeroed(long n) { return (void *)n; }\nint __rust_alloc;\n"
+    assert library.inspect(compiled(tmp_path, source)).allocator is None
+
+
+@NEEDS_CC
+def test_a_stripped_library_has_no_known_allocator(tmp_path):
+    path = compiled(tmp_path, "static void *__rust_alloc(long n) { return (void *)n; }\n", "-s")
+    assert library.inspect(path).allocator is None
+
+
+def test_what_is_no_library_is_refused(tmp_path):
+    path = tmp_path / "x.so"
+    path.write_text("hello")
+    with pytest.raises(DataError, match=r"x\.so is not an ELF library"):
+        library.inspect(path)
+
+
+def test_without_a_compiler_it_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    assert library.client_requests(tmp_path) == (None, "no C compiler (cc) on PATH")
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("fatal error: valgrind/memcheck.h: No such file", "Valgrind's headers are missing"),
+        ("no space left", "no space left"),
+    ],
+)
+def test_a_failing_compiler_leaves_no_file_and_says_why(tmp_path, monkeypatch, said, why):
+    compiler = tmp_path / "cc"
+    compiler.write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", str(compiler))
+    assert library.client_requests(tmp_path / "cache") == (None, why)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_it_is_built_once_per_source_and_compiler(tmp_path, monkeypatch):
+    compiler = tmp_path / "cc"
+    compiler.write_text(
+        f'#!/bin/sh\necho built >> {tmp_path}/log\nwhile [ "$1" != -o ]; do shift; done\n: > "$2"\n'
+    )
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", str(compiler))
+    first, again = (library.client_requests(tmp_path / "cache")[0] for _ in range(2))
+    assert first == again
+    assert first.exists()
+    assert (tmp_path / "log").read_text() == "built\n"

@@ -125,15 +125,6 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
         "--json", type=Path, metavar="FILE", help="also write the result (-: stdout)"
     )
     parser.add_argument("--matrix", type=Path, metavar="FILE", help="the matrix file for NAME")
-    _add_how(parser)
-    parser.set_defaults(run=commands.check)
-
-
-def _add_how(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="also write the result (-: stdout)"
-    )
-    parser.add_argument("--matrix", type=Path, metavar="FILE", help="the matrix file for NAME")
     parser.add_argument("--fresh", action="store_true", help="run again although nothing changed")
     parser.add_argument("--jobs", type=_positive, metavar="N", help="processes (default: CPUs)")
     parser.add_argument(
@@ -149,10 +140,6 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
         help="do not look for uses of uninitialised memory (faster; listed as not checked)",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress")
-
-
-def _add_how(parser: argparse.ArgumentParser) -> None:
-    """How a cell is run."""
 
 
 def _add_compare(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -223,9 +223,11 @@ class _Reading:
         )
 
     def leak(self, record: LeakRecord) -> None:
+        seen = canaries_in(record.stack)
         if self.phase == CANARY and not self.finished:
-            # Its name where stacks are kept; the first run keeps none.
-            self.canaries |= canaries_in(record.stack) or {"unnamed"}
+            seen = seen or {"unnamed"}  # the first run keeps no stacks
+        if seen:
+            self.canaries |= seen
             return
         # Only the relative checks that the code in the cell asks for say when something was lost;
         # somebody's own full check, and one at exit, would repeat all of it.

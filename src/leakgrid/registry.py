@@ -15,6 +15,7 @@ import json
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ CACHE_VERSION = 3
 INDEX_SCHEMAS = (1, 2)
 TIMEOUT = 300.0
 """Seconds that cargo may take to refresh its index or to bring a crate's sources."""
+_CACHE_TRIES, _CACHE_PAUSE = 20, 0.05  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ def lookup(crate: str) -> Listing:
                 + (_first_error(result.stderr) or "cargo is offline")
             )
         )
-        return Listing(crate, parse_cache(cache.read_bytes(), cache.name), fresh, note)
+        return Listing(crate, _read_cache(cache), fresh, note)
 
 
 def release_exists(crate: str, version: str) -> bool:
@@ -156,6 +158,16 @@ def require(crate: str, version: str) -> CrateVersion:
             next="Name a version that is not yanked.",
         )
     return entry
+
+
+def _read_cache(path: Path) -> tuple[CrateVersion, ...]:
+    """Read a cache file; cargo truncates it before it writes, so a bad one is read again."""
+    for _ in range(_CACHE_TRIES):
+        try:
+            return parse_cache(path.read_bytes(), path.name)
+        except (DataError, FileNotFoundError):
+            time.sleep(_CACHE_PAUSE)
+    return parse_cache(path.read_bytes(), path.name)
 
 
 def parse_cache(data: bytes, name: str = "index entry") -> tuple[CrateVersion, ...]:

@@ -162,3 +162,12 @@ def test_cargo_itself_tells_the_versions_of_pyo3() -> None:
     assert known["0.28.0"].yanked
     assert "0.30.0" not in known
     assert known["0.27.2"].published
+
+
+def test_an_entry_that_cargo_is_just_writing_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "pyo3"
+    path.write_bytes(b"")
+    monkeypatch.setattr(registry.time, "sleep", lambda _: path.write_bytes(cache(record("1.0.0"))))
+    assert [found.version for found in registry._read_cache(path)] == ["1.0.0"]

@@ -178,6 +178,8 @@ class _Reader:
         if tag == "preamble":
             self._preamble = tuple(text_of(line) for line in element.findall("line"))
             return
+        if tag not in BUILDERS:  # a second root inside the first
+            raise self._refuse(f"line {element.sourceline}: <{tag}> has no place there")
         yield from self._introduce()
         try:
             record = BUILDERS[tag](element, self._frames)

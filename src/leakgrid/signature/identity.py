@@ -88,7 +88,9 @@ class Caused(Protocol):
 def kind_family(kind: str) -> str:
     """Leak kinds move between versions (definite, possible, reachable); their family does not."""
     lower = kind.lower()
-    if any(word in lower for word in ("leak", "lost", "definite", "indirect", "possib", "reachable")):
+    if any(
+        word in lower for word in ("leak", "lost", "definite", "indirect", "possib", "reachable")
+    ):
         return "leak"
     if lower.startswith("uninit") or "syscallparam" in lower:
         return "uninitialised"

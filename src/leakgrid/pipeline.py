@@ -134,7 +134,7 @@ class _CellRun:
         libraries = [*(site / name for name in built.libraries), *placed]
         origins = Origins(frozenset(map(str, libraries)), (str(staged.root), str(run_root)))
         with scratch_folder() as scratch:
-            cell = self._cellular(ready, run_root, site, libraries, scratch)
+            cell = self._cellular(ready, built, run_root, libraries, scratch)
             return self._measure(cell, origins, built, valgrind_path)
 
     def _fingerprint(self, staged: stage.Staged, interpreter: Interpreter) -> str:
@@ -188,8 +188,8 @@ class _CellRun:
     def _cellular(
         self,
         ready: environment.Environment,
+        built: build.Built,
         run_root: Path,
-        site: Path,
         libraries: list[Path],
         scratch: Path,
     ) -> Cellular:
@@ -203,8 +203,8 @@ class _CellRun:
         self.toolchain["libc"] = library.libc_version()
         self.toolchain["pytest"] = ready.packages.get("pytest", "")
         inspected = [library.inspect(path) for path in libraries]
-        environ = clean_environ(self.target.env)
-        environ["PYTHONPATH"] = f"{site}"
+        environ = clean_environ(accommodations.variables(built.crates)) | dict(self.target.env)
+        environ["PYTHONPATH"] = str(self.folder / "site")
         environ["TMPDIR"] = str(scratch)
         return Cellular(
             python=ready.python,

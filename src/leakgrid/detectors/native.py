@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from leakgrid.errors import Crashed, NoTests, TestsFailed, TimedOut
 
 IMPORT_LIMIT = 3.0
 """Limits of one test that a file may take to import natively before it counts as hung."""
+_TELLING = re.compile(r"ERROR:|E   |INTERNALERROR|Error|.*\berror: ")
 WORTH_MEASURING = frozenset({"passed", "xfailed"})
 
 
@@ -96,5 +98,5 @@ def _uncollected(suite: SuiteRun) -> Exception:
 def _errors(said: str) -> str:
     """pytest's own lines about what is wrong, else the last ones."""
     lines = said.splitlines()
-    told = [line for line in lines if line.startswith(("ERROR:", "E   ", "Error", "INTERNALERROR"))]
+    told = [line for line in lines if _TELLING.match(line) and "ERROR: usage" not in line]
     return "\n".join((told or lines)[-4:])[-600:]

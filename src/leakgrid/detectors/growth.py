@@ -90,9 +90,11 @@ def with_stacks(
 ) -> tuple[tuple[Finding, ...], tuple[Mapping[str, str], ...]]:
     """Findings of the suspects that memcheck could explain, and what it did not show.
 
-    ``stacks`` has an entry for every test that was repeated under memcheck. Lost memory counts
-    whoever allocated it when the screen saw an object of its own; still reachable memory counts
-    where native code allocated it. Blocks of the same functions of the extension are one leak.
+    ``stacks`` has an entry for every test that was repeated under memcheck. Memory that native code
+    allocated counts, lost or reachable, and lost memory whoever allocated it. An object that the
+    screen named stays named without a stack where no native one grew: CPython hands out lists,
+    dicts and tuples from lists of free ones, so their block was allocated by whoever used it first.
+    Blocks of the same functions of the extension are one leak.
     """
     found: dict[str, Finding] = {}
     dropped: list[Mapping[str, str]] = []
@@ -102,7 +104,9 @@ def with_stacks(
             plain.append(suspect)
             continue
         chosen = _chosen(suspect, stacks[suspect.test])
-        if not chosen:
+        if not chosen and suspect.kind != NATIVE_MEMORY and suspect.kind != "undecided":
+            plain.append(suspect)
+        elif not chosen:
             what = f"{suspect.name} in {suspect.test}"
             dropped.append({"what": what, "why": "memcheck did not see it grow again"})
         for finding in _grouped(suspect, chosen):
@@ -114,8 +118,9 @@ def _chosen(suspect: Suspect, stacks: Sequence[Explained]) -> list[Explained]:
     native = [stack for stack in stacks if stack.native]
     if native:
         return native
-    lost = [stack for stack in stacks if stack.found.leak.kind == DEFINITE]
-    return (lost or list(stacks))[:1] if suspect.kind in ("object", "instance") else lost[:1]
+    if suspect.kind != NATIVE_MEMORY:
+        return []
+    return [stack for stack in stacks if stack.found.leak.kind == DEFINITE][:1]
 
 
 def _grouped(suspect: Suspect, chosen: Sequence[Explained]) -> list[Finding]:

@@ -151,10 +151,9 @@ def explain(
     prefix = command(
         settings.valgrind, xml, undefined=False, stacks=True, suppressions=settings.suppressions
     )
-    kinds = "--show-leak-kinds="
     mode = Mode(
         name="growth",
-        prefix=tuple(f"{kinds}all" if word.startswith(kinds) else word for word in prefix),
+        prefix=prefix,
         memcheck=True,
         limit=START,
         collect_limit=START,

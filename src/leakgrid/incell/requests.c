@@ -23,6 +23,18 @@ EXPORT unsigned long leakgrid_errors(void) { return (unsigned long)VALGRIND_COUN
 /* Reports what has been lost since the last check only (deltas in the text of each record). */
 EXPORT void leakgrid_added_leak_check(void) { VALGRIND_DO_ADDED_LEAK_CHECK; }
 
+/* Changes one of the options that may change while the program runs (Valgrind 3.16 and later;
+ * which they are: `valgrind --help-dyn-options`). Returns 0 where that is not possible. */
+EXPORT int leakgrid_option(const char *option) {
+#ifdef VALGRIND_CLO_CHANGE
+  VALGRIND_CLO_CHANGE(option);
+  return 1;
+#else
+  (void)option;
+  return 0;
+#endif
+}
+
 /* Makes the present state what the next added check compares with; prints nothing. */
 EXPORT void leakgrid_leak_base(void) { VALGRIND_DO_QUICK_LEAK_CHECK; }
 

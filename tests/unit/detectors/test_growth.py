@@ -69,11 +69,19 @@ def test_the_same_stack_in_two_tests_is_one_finding() -> None:
     assert finding.tests == ("t", "u")
 
 
-def test_lost_memory_of_the_interpreter_is_kept_for_an_object_that_the_screen_saw() -> None:
+def test_an_object_from_a_list_of_free_ones_keeps_its_name_without_a_stack() -> None:
     leaks = [added("t", 1, 12, CPYTHON), added("t", 2, 12, CPYTHON)]
     stacks = {"t": growth.explained("t", leaks, CALLS)}
     (finding,), _ = growth.with_stacks([objects("t")], stacks)
     assert "list" in finding.summary
+    assert finding.frames == ()
+
+
+def test_lost_memory_counts_whoever_allocated_it() -> None:
+    leaks = [added("t", 1, 12, CPYTHON), added("t", 2, 12, CPYTHON)]
+    stacks = {"t": growth.explained("t", leaks, CALLS)}
+    (finding,), _ = growth.with_stacks([memory("t")], stacks)
+    assert finding.frames == CPYTHON
 
 
 def test_memory_that_only_the_interpreter_still_reaches_is_dropped() -> None:

@@ -39,7 +39,10 @@ class Explain:
             requests.message("phase", "explain", window)
             why = self._call(calls, item, stand_in, note)
             self._settle()
+            # Only here: checks at other times would list everything that was ever imported.
+            requests.option("--show-leak-kinds=all")
             requests.added_leak_check()
+            requests.option("--show-leak-kinds=definite,indirect")
             requests.message("phase", "tests", "0")
             requests.message("test-end", item.nodeid, "errors=0")
         self._journal.write("explained", batch=batch, test=index, calls=calls, why=why[-600:])

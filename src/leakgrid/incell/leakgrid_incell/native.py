@@ -45,6 +45,10 @@ class Requests:
         if self.available:
             self._library.leakgrid_added_leak_check()
 
+    def option(self, text):
+        """Change one of Valgrind's options, where this Valgrind can."""
+        return self.available and bool(self._library.leakgrid_option(text.encode("ascii")))
+
     def leak_base(self):
         """Make the present state what the next added check compares with."""
         if self.available:

@@ -1,0 +1,2 @@
+def test_of_something_else():
+    assert sorted("cab") == ["a", "b", "c"]

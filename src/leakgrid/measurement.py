@@ -78,7 +78,7 @@ class Measurement:
                 self.cell, settings, batches, screened.seconds, ignore=screened.ignored
             )
         tests |= _under_valgrind(tests, first.tests)
-        if not first.findings:
+        if not first.findings and not first.suspects:
             return self._judge(tests, first, None)
         with self.stages.stage("explain"):
             # Nothing but importing lost blocks: any one test shows that again.
@@ -122,6 +122,7 @@ class Measurement:
     ) -> Measured:
         findings, once = _once(second.findings if second else ())
         dropped = (*(_unexplained(first, second) if first and second else ()), *once)
+        dropped = (*dropped, *_foreign(second))
         if third is not None:
             findings, unconfirmed = self._confirmed(findings, third, tests)
             dropped = (*unconfirmed, *dropped)
@@ -288,6 +289,15 @@ def _unexplained(first: MemcheckReport, second: MemcheckReport) -> tuple[Mapping
         {"what": f"{group[0]} and {len(group) - 1} tests after it", "why": why}
         for group in first.suspects
         if not explained & set(group)
+    )
+
+
+def _foreign(report: MemcheckReport | None) -> tuple[Mapping[str, Any], ...]:
+    """Memory errors that are listed, but no findings: the extension has no part in them."""
+    why = "in CPython or the C library, with memory of their own: the extension is in no stack"
+    return tuple(
+        {"id": error.id, "what": f"{error.summary} ({error.kind})", "why": why}
+        for error in (report.foreign if report else ())
     )
 
 

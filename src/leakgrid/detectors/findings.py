@@ -158,7 +158,20 @@ def _errors(zygote: ProcessReport, children: Sequence[ProcessReport]) -> list[Fi
             again = child.counted.get(error.unique, 0) - error.occurrences
             if again > 0:
                 merged[error.id].append(replace(error, test="", occurrences=again))
-    return [_error_finding(errors) for errors in merged.values()]
+    return [_error_finding(errors) for errors in merged.values() if not _all_foreign(errors)]
+
+
+def foreign(reports: Iterable[ProcessReport]) -> tuple[MemoryFault, ...]:
+    """One memory error per signature of CPython's or the C library's own."""
+    merged: dict[str, list[MemoryFault]] = defaultdict(list)
+    for report in reports:
+        for error in report.errors:
+            merged[error.id].append(error)
+    return tuple(errors[0] for errors in merged.values() if _all_foreign(errors))
+
+
+def _all_foreign(errors: Sequence[MemoryFault]) -> bool:
+    return all(error.foreign for error in errors)
 
 
 def _error_finding(errors: Sequence[MemoryFault]) -> Finding:

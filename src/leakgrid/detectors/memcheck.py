@@ -9,7 +9,7 @@ from pathlib import Path
 
 from leakgrid.detectors import descriptors, findings, sharding, valgrind
 from leakgrid.detectors.journal import Journal, TestEvent
-from leakgrid.detectors.process_report import ProcessReport, read_process
+from leakgrid.detectors.process_report import MemoryFault, ProcessReport, read_process
 from leakgrid.detectors.suite import Cellular, Mode, SuiteRun, run_suite
 from leakgrid.detectors.xml_records import read_file
 from leakgrid.errors import Crashed, DataError, TimedOut
@@ -21,6 +21,9 @@ BATCHES_PER_JOB = 4
 GROUP = 48
 """Tests between two leak checks of a first run: a check costs up to 0.4 s, and what it finds is
 narrowed down to one test by the second run, which repeats only these groups."""
+MOST_ERRING = 40
+"""Tests of one process that a second run looks at alone because of memory errors."""
+FOREIGN_EXAMPLES = 2
 SLOWDOWN = 150.0
 """Times native that a test may take under Valgrind before it counts as hung (seen: 20 to 80)."""
 START = 300.0
@@ -45,8 +48,8 @@ class MemcheckReport:
     after which it was lost. ``tests`` are outcomes under Valgrind. ``suspects`` are the groups of
     tests that a second run has to repeat. ``canary`` counts the planted leaks that were seen, by
     how they were allocated; ``blind`` names those that some process did not see. ``loaded`` are the
-    extension's libraries that the tests loaded. ``totals`` are bytes and blocks
-    per leak kind of the largest process.
+    extension's libraries that the tests loaded, ``foreign`` memory errors of CPython's own.
+    ``totals`` are bytes and blocks per leak kind of the largest process.
     """
 
     findings: tuple[Finding, ...]
@@ -58,6 +61,7 @@ class MemcheckReport:
     loaded: frozenset[str]
     totals: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     suppressed: Mapping[str, int] = field(default_factory=dict)
+    foreign: tuple[MemoryFault, ...] = ()
     faults: tuple[str, ...] = ()
 
 
@@ -103,12 +107,12 @@ def run(
         environ={"PYTHONMALLOC": "malloc", "PYTHONHASHSEED": "0", "DEBUGINFOD_URLS": ""},
     )
     suite = run_suite(cell, mode, batches, ignore=ignore)
-    _require_collected(suite, cell)
+    _require_collected(suite)
     reports = _read(xml, suite, settings.origins)
-    return _report(suite.journal, reports)
+    return _report(suite.journal, reports, seconds)
 
 
-def _require_collected(suite: SuiteRun, cell: Cellular) -> None:
+def _require_collected(suite: SuiteRun) -> None:
     if suite.journal.collected is not None:
         return
     where = f" while importing {suite.journal.collecting}" if suite.journal.collecting else ""
@@ -139,7 +143,9 @@ def _read(xml: Path, suite: SuiteRun, origins: Origins) -> dict[int, ProcessRepo
     return reports
 
 
-def _report(journal: Journal, reports: Mapping[int, ProcessReport]) -> MemcheckReport:
+def _report(
+    journal: Journal, reports: Mapping[int, ProcessReport], seconds: Mapping[str, float]
+) -> MemcheckReport:
     ends = {end.pid: end for end in journal.ends}
     zygotes = [reports[pid] for pid in journal.zygotes if pid in reports]
     # A suite in fresh processes has as many "zygotes" as batches: each is its own worker.
@@ -161,7 +167,8 @@ def _report(journal: Journal, reports: Mapping[int, ProcessReport]) -> MemcheckR
         findings=found,
         lost_in=findings.lost_in([single, *workers]),
         tests={**journal.tests},
-        suspects=_suspects(workers, ids),
+        suspects=_suspects(workers, ids, seconds),
+        foreign=findings.foreign([single, *workers]),
         blind=tuple(sorted(set(blind))),
         canary=canary,
         loaded=frozenset(path for end in ends.values() for path in end.loaded),
@@ -172,7 +179,7 @@ def _report(journal: Journal, reports: Mapping[int, ProcessReport]) -> MemcheckR
 
 
 def _suspects(
-    workers: Sequence[ProcessReport], ids: Collection[str]
+    workers: Sequence[ProcessReport], ids: Collection[str], seconds: Mapping[str, float]
 ) -> tuple[tuple[str, ...], ...]:
     """What a second run must repeat: groups that lost blocks, single tests that had errors."""
     chosen: dict[tuple[str, ...], None] = {}
@@ -184,11 +191,21 @@ def _suspects(
     for group in chosen:
         covered |= set(group)
     for report in workers:
-        for test in report.tests:
-            if report.test_errors.get(test, 0) and test not in covered:
-                chosen[(test,)] = None
-                covered.add(test)
+        chosen |= dict.fromkeys((test,) for test in _erring(report, seconds) if test not in covered)
     return tuple(chosen)
+
+
+def _erring(report: ProcessReport, seconds: Mapping[str, float]) -> list[str]:
+    """Tests with memory errors, those first that took the least time.
+
+    An error is printed under the first test that has it. Where one of them may be the extension's,
+    every test that had any is a suspect; where all look like CPython's own, a few are enough to see
+    where the undefined values come from.
+    """
+    erring = [test for test in report.tests if report.test_errors.get(test, 0)]
+    erring.sort(key=lambda test: (seconds.get(test, 0.0), test))
+    known_foreign = all(error.foreign for error in report.errors)
+    return erring[: FOREIGN_EXAMPLES if known_foreign else MOST_ERRING]
 
 
 def _group(tests: Sequence[str], phase: str) -> tuple[str, ...]:

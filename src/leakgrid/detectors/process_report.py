@@ -15,6 +15,7 @@ counted in the child, never printed again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
@@ -39,7 +40,15 @@ from leakgrid.detectors.records import (
 )
 from leakgrid.detectors.wording import canaries_in, error_kind, error_size, error_summary
 from leakgrid.detectors.xml_records import TruncatedXml
-from leakgrid.signature import Frame, Origins, Owner, normalise, owner_of, signature_id
+from leakgrid.signature import (
+    Frame,
+    Origins,
+    Owner,
+    native_segment,
+    normalise,
+    owner_of,
+    signature_id,
+)
 
 DETECTOR = "memcheck"
 DEFINITE = "definitely-lost"
@@ -47,6 +56,8 @@ INDIRECT = "indirectly-lost"
 _MESSAGE = "leakgrid "
 CANARY = "canary"
 """The phase in which the code in the cell loses blocks on purpose."""
+_INVOLVED = (Owner.EXTENSION, Owner.PYO3, Owner.DEPENDENCY)
+_LIVE_BLOCK = re.compile(r"bytes inside a block of size [\d,]+ alloc'd")
 _CACHE_LIMIT = 5_000
 
 
@@ -81,6 +92,8 @@ class MemoryFault:
     """One memory error as one process saw it; ``size`` is the access in bytes, 0 if unknown.
 
     ``test`` is the one that was running when the error was first seen; empty outside tests.
+    ``foreign``: neither the access nor the memory has anything to do with the extension, see
+    ``_Reading.is_foreign``.
     """
 
     unique: int
@@ -93,6 +106,7 @@ class MemoryFault:
     test: str = ""
     size: int = 0
     occurrences: int = 1
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +233,30 @@ class _Reading:
                 summary=error_summary(record),
                 test=self.running,
                 size=error_size(record.what),
+                foreign=self.is_foreign(record, kind, named.frames),
             )
         )
+
+    def is_foreign(self, record: ErrorRecord, kind: str, frames: tuple[Frame, ...]) -> bool:
+        """Whether CPython or the C library did this with memory of their own.
+
+        Undefined values: CPython 3.11 looks at a digit that an empty int does not have
+        (``_PyLong_FromByteArray``), and every later use of that int is reported. Reads: the C
+        library's string functions read whole vectors that begin inside a live block and end behind
+        it. An invalid access of any other kind counts even without the extension in a stack: what
+        an extension freed too early is used by CPython.
+        """
+        stacks = [frames, *(normalise(item.stack, self.origins) for item in record.auxiliary)]
+        if kind.startswith("uninitialised") and record.origin:
+            # Who made the value decides, whoever uses it: an int of CPython's goes everywhere.
+            stacks = [normalise(record.origin, self.origins)]
+        if any(frame.owner in _INVOLVED for stack in stacks for frame in native_segment(stack)):
+            return False
+        if kind.startswith("uninitialised"):
+            return True
+        vector_read = kind == "invalid-read" and frames[:1] and frames[0].owner is Owner.LIBC
+        live = any(_LIVE_BLOCK.search(item.what) for item in record.auxiliary)
+        return bool(vector_read) and live
 
     def leak(self, record: LeakRecord) -> None:
         seen = canaries_in(record.stack)

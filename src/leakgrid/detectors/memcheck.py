@@ -167,7 +167,7 @@ def _report(
         findings=found,
         lost_in=findings.lost_in([single, *workers]),
         tests={**journal.tests},
-        suspects=_suspects(workers, ids, seconds),
+        suspects=(*_suspects(workers, ids, seconds), *_deadly(lost)),
         foreign=findings.foreign([single, *workers]),
         blind=tuple(sorted(set(blind))),
         canary=canary,
@@ -193,6 +193,15 @@ def _suspects(
     for report in workers:
         chosen |= dict.fromkeys((test,) for test in _erring(report, seconds) if test not in covered)
     return tuple(chosen)
+
+
+def _deadly(lost: Sequence[ProcessReport]) -> tuple[tuple[str, ...], ...]:
+    """Tests in which a process died after a memory error, which tells most about why it died."""
+    return tuple(
+        (report.running,)
+        for report in lost
+        if report.running in {error.test for error in report.errors if not error.foreign} - {""}
+    )
 
 
 def _erring(report: ProcessReport, seconds: Mapping[str, float]) -> list[str]:

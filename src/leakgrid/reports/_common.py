@@ -101,9 +101,11 @@ def _weight(group: Group) -> tuple[int, int, float, str, str]:
 
 
 def amount(finding: Finding | Accepted) -> str:
-    """``500 bytes in 1 block per call``; empty for memory errors, which have no size."""
+    """``500 bytes in 1 block per call``; of a memory error how often it was seen."""
     if not finding.blocks and not finding.bytes:
         return ""
+    if not _is_amount(finding):
+        return f"{_number(finding.blocks)} times" if finding.blocks > 1 else ""
     per = "per call" if finding.per_call else "per process"
     return (
         f"{_number(finding.bytes)} {_plural('byte', finding.bytes)} in "
@@ -115,7 +117,13 @@ def headline(finding: Finding) -> str:
     """What was seen, in one line: the detector's summary or kind, and the size."""
     what = finding.summary or finding.kind
     size = amount(finding)
-    return one_line(f"{what} ({size})" if size else what)
+    said = not size or size.removesuffix(" per process") in what
+    return one_line(what if said else f"{what} ({size})")
+
+
+def _is_amount(finding: Finding | Accepted) -> bool:
+    """Blocks and bytes of memory; a memory error has occurrences and the size of the access."""
+    return finding.per_call or any(word in finding.kind.lower() for word in ("lost", "reachable"))
 
 
 def story(finding: Finding) -> list[Frame | None]:

@@ -9,6 +9,7 @@ import importlib.util
 import os
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -17,6 +18,7 @@ import pytest
 from leakgrid import reports
 from leakgrid.comparison import Comparison, compare_results
 from leakgrid.errors import UsageError
+from leakgrid.finding import Finding
 from leakgrid.reports import _common as common
 from leakgrid.reports import terminal
 from leakgrid.verdict import Verdict, exit_code
@@ -161,3 +163,24 @@ def test_the_baseline_report_never_decides_on_nothing() -> None:
     text = reports.render("baseline-report", scenes.NOTHING)
     assert "No cell was evaluated" in text
     assert "free of findings" not in text
+
+
+@pytest.mark.parametrize(
+    ("finding", "line"),
+    [
+        (
+            replace(scenes.LEAK, per_call=False, summary="500 bytes in 1 block definitely lost"),
+            "500 bytes in 1 block definitely lost",
+        ),
+        (scenes.LEAK, "one block lost per call (500 bytes in 1 block per call)"),
+        (replace(scenes.INVALID, kind="invalid-read", blocks=1, bytes=4), "Invalid read of size 1"),
+        (
+            replace(scenes.INVALID, kind="invalid-read", blocks=1200, bytes=1),
+            "Invalid read of size 1 (1,200 times)",
+        ),
+    ],
+)
+def test_a_headline_says_every_number_once_and_counts_errors_as_errors(
+    finding: Finding, line: str
+) -> None:
+    assert common.headline(finding) == line

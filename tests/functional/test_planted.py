@@ -165,7 +165,9 @@ def elsewhere(folder: Path) -> dict[str, str]:
 def test_an_unchanged_cell_is_not_run_again_and_says_so(bench):
     project = bench.project("healthy", name="again")
     first = bench.check(project)
+    history = (bench.store / "history" / "subject.jsonl").read_text()
     second = bench.check(project)
+    assert (bench.store / "history" / "subject.jsonl").read_text() == history
     assert (first.verdict, second.verdict) == ("clean", "clean")
     assert second.result["started"] == first.result["started"]
     assert "nothing changed since the stored result; --fresh runs again" in second.told

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from leakgrid import __version__, commands
 from leakgrid.errors import LeakgridError
+from leakgrid.measurement import DETECTORS
 
 _EPILOG = """exit codes:
   0  clean, known or improved     3  not evaluated (unsupported, build or tests failed, no tests)
@@ -125,6 +126,14 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
         "--json", type=Path, metavar="FILE", help="also write the result (-: stdout)"
     )
     parser.add_argument("--matrix", type=Path, metavar="FILE", help="the matrix file for NAME")
+    parser.add_argument(
+        "--detectors",
+        type=_detectors,
+        default=DETECTORS,
+        metavar="NAMES",
+        help=f"only these, comma-separated, of {', '.join(DETECTORS)}; without memcheck no "
+        "Valgrind is needed and growth has sizes but no stacks",
+    )
     parser.add_argument("--fresh", action="store_true", help="run again although nothing changed")
     parser.add_argument("--jobs", type=_positive, metavar="N", help="processes (default: CPUs)")
     parser.add_argument(
@@ -193,6 +202,16 @@ def _add_suppressions(subcommands: argparse._SubParsersAction[argparse.ArgumentP
         help="default: .valgrind.supp (-: stdout)",
     )
     parser.set_defaults(run=commands.suppressions)
+
+
+def _detectors(text: str) -> tuple[str, ...]:
+    chosen = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    unknown = [name for name in chosen if name not in DETECTORS]
+    if unknown:
+        raise argparse.ArgumentTypeError(
+            f"no detector {', '.join(unknown)}; known: {', '.join(DETECTORS)}"
+        )
+    return chosen
 
 
 def _positive(text: str) -> int:

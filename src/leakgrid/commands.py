@@ -48,6 +48,7 @@ def _options(options: argparse.Namespace, cell: Cell, base: Path) -> pipeline.Op
         tests=tuple(options.tests),
         pytest_args=options.pytest_args,
         undefined=not options.no_undefined,
+        detectors=options.detectors,
         fresh=options.fresh,
         suppressions=_rules(base / "suppressions", cell, options.store.resolve() / "rules"),
     )

@@ -11,6 +11,9 @@ from leakgrid.baseline import Accepted, Baseline, is_complete
 from leakgrid.finding import CellResult, Finding
 from leakgrid.signature import Owner, cause_key
 
+RESOLUTION = 0.05
+"""What two measurements of the same amount per call may differ by: they are means of many calls."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -61,9 +64,10 @@ class Comparison:
 
 def grown(before: Finding | Accepted, after: Finding) -> bool:
     """Whether the later side has more blocks than the earlier; without any, more bytes."""
+    slack = RESOLUTION if after.per_call else 0.0
     if before.blocks or after.blocks:
-        return after.blocks > before.blocks
-    return after.bytes > before.bytes
+        return after.blocks > before.blocks + slack
+    return after.bytes > before.bytes + slack
 
 
 def compare_baseline(result: CellResult, baseline: Baseline | None) -> Comparison:
@@ -152,7 +156,9 @@ def _differs(entry: Entry) -> bool:
     before, after = entry.before, entry.after
     if before is None or after is None:
         return True
-    return (before.kind, before.blocks, before.bytes) != (after.kind, after.blocks, after.bytes)
+    slack = RESOLUTION if after.per_call else 0.0
+    amounts = ((before.blocks, after.blocks), (before.bytes, after.bytes))
+    return before.kind != after.kind or any(abs(one - two) > slack for one, two in amounts)
 
 
 def _sorted(entries: Iterable[Entry]) -> tuple[Entry, ...]:

@@ -26,6 +26,8 @@ STAGES = {
     "build": "building the extension",
     "environment": "making the environment",
     "screen": "running the tests natively",
+    "repeat": "repeating each test natively",
+    "growth": "repeating what grew under Valgrind",
     "memcheck": "running the tests under Valgrind",
     "explain": "running suspects again, with stacks",
     "confirm": "running what is new once more",

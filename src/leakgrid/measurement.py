@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from leakgrid import evidence
 from leakgrid.baseline import Baseline
 from leakgrid.comparison import Comparison, compare_baseline
-from leakgrid.detectors import memcheck, native
-from leakgrid.detectors.findings import AT_IMPORT
-from leakgrid.detectors.journal import TestEvent
+from leakgrid.detectors import growth, memcheck, native, screen
+from leakgrid.detectors.growth import Explained
 from leakgrid.detectors.memcheck import MemcheckReport
+from leakgrid.detectors.native import NativeReport
+from leakgrid.detectors.screen import ScreenReport
 from leakgrid.detectors.suite import Cellular
 from leakgrid.finding import CellResult, Finding, TestRecord
-from leakgrid.signature import Origins, Owner
+from leakgrid.signature import Origins
 from leakgrid.stages import Stages
 from leakgrid.verdict import Facts, Verdict, decide, exit_code
 
-_ASKING = (Owner.EXTENSION, Owner.DEPENDENCY, Owner.PYO3, Owner.CPYTHON)
-_UNDER_VALGRIND = {
-    "failed": "failed-under-valgrind",
-    "error": "failed-under-valgrind",
-    "crashed": "crashed-under-valgrind",
-    "hung": "hung-under-valgrind",
-}
+MEMCHECK = "memcheck"
+DETECTORS = (MEMCHECK, *screen.DETECTORS, screen.CENSUS)
+"""Every detector, by the name that ``--detectors`` takes."""
+MOST_EXPLAINED = 60
+"""Tests with growing memory that are repeated under memcheck, those first that took least time;
+the others keep the size that the native screen saw, without a stack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,25 @@ class Measured:
     not_checked: tuple[str, ...] = ()
 
 
+@dataclass(slots=True)
+class _Seen:
+    """The reports of one measurement, as they come; None where a detector did not run."""
+
+    screened: NativeReport
+    tests: dict[str, TestRecord]
+    repeated: ScreenReport | None = None
+    first: MemcheckReport | None = None
+    second: MemcheckReport | None = None
+    third: MemcheckReport | None = None
+    stacks: Mapping[str, Sequence[Explained]] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """Everything needed to measure one built cell.
 
-    ``name`` is the cell's; ``allocators`` are crates of the extension that bring an allocator.
+    ``name`` is the cell's; ``allocators`` are crates of the extension that bring an allocator;
+    ``valgrind`` is empty where the memcheck detector is off.
     """
 
     cell: Cellular
@@ -61,43 +76,82 @@ class Measurement:
     undefined: bool
     suppressions: tuple[Path, ...]
     allocators: tuple[str, ...]
+    detectors: tuple[str, ...] = DETECTORS
 
     def run(self) -> Measured:
         """Screen, memcheck, explain, compare. Raises LeakgridError with a verdict or without."""
         with self.stages.stage("screen"):
             screened = native.run(self.cell)
-        tests = {name: _record(event) for name, event in screened.tests.items()}
-        if not screened.measurable:
-            return self._judge(tests, None, None)
-        settings = memcheck.Settings(
-            self.valgrind, self.origins, undefined=self.undefined, suppressions=self.suppressions
-        )
+        tests = {name: evidence.record(event) for name, event in screened.tests.items()}
+        seen = _Seen(screened, tests)
+        if screened.measurable:
+            self._repeat(seen)
+            if MEMCHECK in self.detectors:
+                self._memcheck(seen)
+        return self._judge(seen)
+
+    def _repeat(self, seen: _Seen) -> None:
+        """The native detectors: every test again and again."""
+        wanted = [name for name in self.detectors if name != MEMCHECK]
+        if not wanted:
+            return
+        screened = seen.screened
+        with self.stages.stage("repeat"):
+            seen.repeated = screen.run(
+                self.cell,
+                screened.measurable,
+                screened.seconds,
+                ignore=screened.ignored,
+                detectors=wanted,
+            )
+        seen.tests |= evidence.repeatable(seen.tests, seen.repeated)
+
+    def _memcheck(self, seen: _Seen) -> None:
+        """The suite under Valgrind once, then what was suspicious, and what grew natively."""
+        screened = seen.screened
         batches = memcheck.plan_batches(screened.measurable, screened.seconds, self.cell.jobs)
         with self.stages.stage("memcheck"):
-            first = memcheck.run(
-                self.cell, settings, batches, screened.seconds, ignore=screened.ignored
-            )
-        tests |= _under_valgrind(tests, first.tests)
-        if not first.findings and not first.suspects:
-            return self._judge(tests, first, None)
-        with self.stages.stage("explain"):
-            # Nothing but importing lost blocks: any one test shows that again.
-            again = first.suspects or ((batches[0][0],),)
-            second = memcheck.run(
-                self.cell, settings, again, screened.seconds, ignore=screened.ignored, second=True
-            )
-        third = None
-        if self._is_worse(second):
-            with self.stages.stage("confirm"):
-                third = memcheck.run(
-                    self.cell,
-                    settings,
-                    again,
-                    screened.seconds,
-                    ignore=screened.ignored,
-                    second=True,
+            seen.first = self._valgrind(seen, batches)
+        seen.tests |= evidence.under_valgrind(seen.tests, seen.first.tests)
+        if seen.first.findings or seen.first.suspects:
+            with self.stages.stage("explain"):
+                # Nothing but importing lost blocks: any one test shows that again.
+                again = seen.first.suspects or ((batches[0][0],),)
+                seen.second = self._valgrind(seen, again, second=True)
+            if self._is_worse(seen.second):
+                with self.stages.stage("confirm"):
+                    seen.third = self._valgrind(seen, again, second=True)
+        growing = self._growing(seen)
+        if growing:
+            with self.stages.stage("growth"):
+                seen.stacks = screen.explain(
+                    self.cell, self._settings(), growing, screened.seconds, ignore=screened.ignored
                 )
-        return self._judge(tests, first, second, third)
+
+    def _valgrind(
+        self, seen: _Seen, batches: Sequence[Sequence[str]], *, second: bool = False
+    ) -> MemcheckReport:
+        return memcheck.run(
+            self.cell,
+            self._settings(),
+            batches,
+            seen.screened.seconds,
+            ignore=seen.screened.ignored,
+            second=second,
+        )
+
+    def _settings(self) -> memcheck.Settings:
+        return memcheck.Settings(
+            self.valgrind, self.origins, undefined=self.undefined, suppressions=self.suppressions
+        )
+
+    def _growing(self, seen: _Seen) -> list[str]:
+        """Tests whose memory grew natively, the quickest first."""
+        if seen.repeated is None:
+            return []
+        tests = {s.test for s in seen.repeated.suspects if s.detector == growth.DETECTOR}
+        seconds = seen.screened.seconds
+        return sorted(tests, key=lambda test: (seconds.get(test, 0.0), test))[:MOST_EXPLAINED]
 
     def _compare(
         self, findings: tuple[Finding, ...], tests: Mapping[str, TestRecord]
@@ -109,48 +163,57 @@ class Measurement:
 
     def _is_worse(self, second: MemcheckReport) -> bool:
         """Whether something looks like a regression, which one look is not enough to claim."""
-        compared = self._compare(_once(second.findings)[0], {})
+        compared = self._compare(evidence.once(second.findings)[0], {})
         worse = compared.new or any(entry.grown for entry in compared.changed)
         return self.baseline is not None and bool(worse)
 
-    def _judge(
-        self,
-        tests: Mapping[str, TestRecord],
-        first: MemcheckReport | None,
-        second: MemcheckReport | None,
-        third: MemcheckReport | None = None,
-    ) -> Measured:
-        findings, once = _once(second.findings if second else ())
-        dropped = (*(_unexplained(first, second) if first and second else ()), *once)
-        dropped = (*dropped, *_foreign(second))
-        if third is not None:
-            findings, unconfirmed = self._confirmed(findings, third, tests)
-            dropped = (*unconfirmed, *dropped)
-        compared = self._compare(findings, tests)
+    def _judge(self, seen: _Seen) -> Measured:
+        first, second, third = seen.first, seen.second, seen.third
+        findings, dropped = self._findings(seen)
+        compared = self._compare(findings, seen.tests)
         facts = Facts(
             cell=self.name,
             findings=findings,
             comparison=compared,
             has_baseline=self.baseline is not None,
-            tests=tests,
-            grown_again=None if third is None else _grown_again(compared, third),
+            tests=seen.tests,
+            grown_again=None if third is None else evidence.grown_again(compared, third),
             tests_at_acceptance=self.baseline.tests if self.baseline else 0,
-            blind=self._blind(first) if first else (),
+            blind=self._blindness(seen),
             crashed="; ".join(first.faults) if first else "",
         )
         verdict, reason = decide(facts)
         return Measured(
             verdict=str(verdict),
             reason=reason,
-            tests=tests,
+            tests=seen.tests,
             findings=findings,
             comparison=compared.ids(),
             dropped=dropped,
             suppressed=second.suppressed if second else {},
-            totals=_totals(first, findings) if first else {},
+            totals=evidence.totals(first, findings, seen.repeated),
             canary=first.canary if first else {},
-            not_checked=self._not_checked(first),
+            not_checked=self._not_checked(seen),
         )
+
+    def _findings(self, seen: _Seen) -> tuple[tuple[Finding, ...], tuple[Mapping[str, Any], ...]]:
+        """What counts, and what was seen and set apart."""
+        lost, once = evidence.once(seen.second.findings if seen.second else ())
+        dropped: list[Mapping[str, Any]] = [*once, *evidence.foreign(seen.second)]
+        if seen.first and seen.second:
+            dropped += evidence.unexplained(seen.first, seen.second)
+        if seen.third is not None:
+            lost, unconfirmed = self._confirmed(lost, seen.third, seen.tests)
+            dropped += unconfirmed
+        grown: list[Finding] = []
+        if seen.repeated is not None:
+            grown += seen.repeated.findings([n for n in self.detectors if n in _WITHOUT_STACKS])
+            if growth.DETECTOR in self.detectors:
+                stacked, unseen = growth.with_stacks(seen.repeated.suspects, seen.stacks)
+                grown += stacked
+                dropped += unseen
+            dropped += [*seen.repeated.dropped, *seen.repeated.not_judged]
+        return evidence.one_each(lost, grown), tuple(dropped)
 
     def _confirmed(
         self, found: tuple[Finding, ...], third: MemcheckReport, tests: Mapping[str, TestRecord]
@@ -170,15 +233,23 @@ class Measurement:
         )
         return tuple(f for f in found if f.id not in new - seen), dropped
 
+    def _blindness(self, seen: _Seen) -> tuple[str, ...]:
+        if seen.first is not None:
+            return self._blind(seen.first)
+        if seen.repeated is None:
+            return ()
+        if not seen.screened.loaded:
+            return (self._not_loaded(),)
+        if self.allocators and growth.DETECTOR in self.detectors:
+            names = ", ".join(self.allocators)
+            return (f"the extension brings its own allocator ({names}), which hides its memory",)
+        return ()
+
     def _blind(self, report: MemcheckReport) -> tuple[str, ...]:
         """Why a leak could be hidden from this run."""
         reasons = []
         if not report.loaded:
-            names = ", ".join(sorted({Path(path).name for path in self.cell.libraries}))
-            reasons.append(
-                f"no test loaded the extension that was built ({names}): see whether the right "
-                "tests ran, and whether they import another copy of it"
-            )
+            reasons.append(self._not_loaded())
         bypass = f" ({', '.join(self.allocators)})" if self.allocators else ""
         for planted in report.blind:
             if planted == "rust":
@@ -194,19 +265,31 @@ class Measurement:
             reasons.append(f"the extension brings its own allocator{bypass}")
         return tuple(reasons)
 
-    def _not_checked(self, report: MemcheckReport | None) -> tuple[str, ...]:
-        missing = []
-        if not self.undefined:
+    def _not_loaded(self) -> str:
+        names = ", ".join(sorted({Path(path).name for path in self.cell.libraries}))
+        return (
+            f"no test loaded the extension that was built ({names}): see whether the right "
+            "tests ran, and whether they import another copy of it"
+        )
+
+    def _not_checked(self, seen: _Seen) -> tuple[str, ...]:
+        missing = [f"{name} (switched off)" for name in DETECTORS if name not in self.detectors]
+        if not self.undefined and MEMCHECK in self.detectors:
             missing.append("uses of uninitialised memory (--no-undefined)")
-        if report is not None and report.loaded and "rust" not in report.canary:
+        if seen.first is not None and seen.first.loaded and "rust" not in seen.first.canary:
             missing.append(
                 "whether the extension's Rust memory comes from malloc: its allocator has no "
                 "symbol (stripped?)"
             )
-        missing.append(
-            "leaks that stay reachable: growth per call, reference counts, descriptors and threads"
-        )
+        if seen.repeated is not None and (unjudged := len(seen.repeated.not_judged)):
+            missing.append(
+                f"growth, references, descriptors and threads in {unjudged} test(s) that could not "
+                "be repeated or judged (see `dropped` in the result)"
+            )
         return tuple(missing)
+
+
+_WITHOUT_STACKS = ("refs", "fds", "threads")
 
 
 def judge_again(stored: CellResult, baseline: Baseline | None, name: str) -> CellResult | None:
@@ -231,98 +314,3 @@ def judge_again(stored: CellResult, baseline: Baseline | None, name: str) -> Cel
     if exit_code(stored.verdict) == exit_code(Verdict.BLIND) and verdict != stored.verdict:
         return None
     return replace(stored, verdict=str(verdict), reason=reason, comparison=compared.ids())
-
-
-def _record(event: TestEvent) -> TestRecord:
-    return TestRecord(event.outcome, event.seconds, reason=event.why)
-
-
-def _under_valgrind(
-    tests: Mapping[str, TestRecord], seen: Mapping[str, TestEvent]
-) -> dict[str, TestRecord]:
-    """Tests that ended otherwise under Valgrind than natively."""
-    changed = {}
-    for name, record in tests.items():
-        if record.outcome not in native.WORTH_MEASURING:
-            continue
-        event = seen.get(name, TestEvent("not-run", why="not collected again under Valgrind"))
-        if event.outcome in native.WORTH_MEASURING:
-            continue
-        word = _UNDER_VALGRIND.get(event.outcome, event.outcome)
-        changed[name] = replace(record, outcome=word, reason=event.why)
-    return changed
-
-
-def _once(
-    found: tuple[Finding, ...],
-) -> tuple[tuple[Finding, ...], tuple[Mapping[str, Any], ...]]:
-    """Set apart what somebody else's code lost while the extension was imported.
-
-    A module is initialised once per process, so that cannot grow, and the extension's author can
-    do nothing about it. PyO3 0.23 to 0.30 loses each class's table of ``PyMemberDef`` this way:
-    CPython copies it (``PyType_FromSpec``), PyO3 does not free it.
-    """
-    judged, listed = [], []
-    for finding in found:
-        if finding.kind == AT_IMPORT and not _made_by_target(finding):
-            why = "lost once while importing, outside the extension's own code: it cannot grow"
-            what = f"{finding.summary}, owner: {finding.owner}"
-            listed.append({"id": finding.id, "what": what, "why": why})
-        else:
-            judged.append(finding)
-    return tuple(judged), tuple(listed)
-
-
-def _made_by_target(finding: Finding) -> bool:
-    """Whether the extension's own code, or a crate that it uses, asked for the memory itself."""
-    asked = (frame.owner for frame in finding.frames if frame.owner in _ASKING)
-    return next(asked, Owner.UNKNOWN) in (Owner.EXTENSION, Owner.DEPENDENCY)
-
-
-def _unexplained(first: MemcheckReport, second: MemcheckReport) -> tuple[Mapping[str, Any], ...]:
-    """Groups of tests that looked suspicious in the first run and not in the second."""
-    explained = {test for finding in second.findings for test in finding.tests}
-    if any(not finding.tests for finding in second.findings):
-        return ()
-    why = "the first run saw lost blocks or a memory error, the second, with stacks, did not"
-    return tuple(
-        {"what": f"{group[0]} and {len(group) - 1} tests after it", "why": why}
-        for group in first.suspects
-        if not explained & set(group)
-    )
-
-
-def _foreign(report: MemcheckReport | None) -> tuple[Mapping[str, Any], ...]:
-    """Memory errors that are listed, but no findings: the extension has no part in them."""
-    why = "in CPython or the C library, with memory of their own: the extension is in no stack"
-    return tuple(
-        {"id": error.id, "what": f"{error.summary} ({error.kind})", "why": why}
-        for error in (report.foreign if report else ())
-    )
-
-
-def _grown_again(compared: Comparison, third: MemcheckReport) -> frozenset[str]:
-    """Changed findings that had more blocks than accepted in the confirming run, too."""
-    again = {finding.id: finding for finding in third.findings}
-    return frozenset(
-        entry.id
-        for entry in compared.changed
-        if entry.before is not None
-        and entry.id in again
-        and again[entry.id].blocks > entry.before.blocks
-    )
-
-
-def _totals(report: MemcheckReport, findings: tuple[Finding, ...]) -> dict[str, Any]:
-    """By leak kind: lost blocks by owner, the others of the largest process without an owner."""
-    lost: dict[str, dict[str, float]] = {}
-    for finding in findings:
-        if finding.kind == "definitely-lost":
-            owner = lost.setdefault(str(finding.owner), {"blocks": 0, "bytes": 0})
-            owner["blocks"] += finding.blocks
-            owner["bytes"] += finding.bytes
-    totals: dict[str, Any] = {"definitely-lost": lost}
-    for kind in ("possible", "reachable", "suppressed"):
-        if kind in report.totals:
-            totals[kind] = {"all": dict(report.totals[kind])}
-    return totals

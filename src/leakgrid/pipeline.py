@@ -16,7 +16,7 @@ from leakgrid.detectors.suite import Cellular
 from leakgrid.errors import Blind, LeakgridError
 from leakgrid.finding import CellResult
 from leakgrid.matrix import Cell, Target
-from leakgrid.measurement import Measured, Measurement, judge_again
+from leakgrid.measurement import DETECTORS, MEMCHECK, Measured, Measurement, judge_again
 from leakgrid.process import scratch_folder
 from leakgrid.signature import Origins
 from leakgrid.stages import Progress, Stages
@@ -50,6 +50,7 @@ class Options:
     tests: tuple[str, ...] = ()
     pytest_args: tuple[str, ...] = ()
     undefined: bool = True
+    detectors: tuple[str, ...] = DETECTORS
     fresh: bool = False
     suppressions: tuple[Path, ...] = ()
 
@@ -76,7 +77,8 @@ def check(
             raise
         result = run.failed(error)
     store.save_result(cell, result)
-    store.append_history(cell, result)
+    if result.started == run.started:  # else it was not run again
+        store.append_history(cell, result)
     return result
 
 
@@ -106,8 +108,7 @@ class _CellRun:
         """The stages up to the measurement; raises LeakgridError with or without a verdict."""
         stages = self.stages
         with stages.stage("resolve"):
-            valgrind_path = valgrind.locate()
-            self.toolchain["valgrind"] = valgrind.version(valgrind_path)
+            valgrind_path = self._valgrind()
             interpreter = interpreters.find(self.options.interpreter)
             self.python = dict(interpreter.to_dict())
             pyo3.check_pair(self.cell.pyo3, interpreter)
@@ -137,6 +138,14 @@ class _CellRun:
             cell = self._cellular(ready, built, run_root, libraries, scratch)
             return self._measure(cell, origins, built, valgrind_path)
 
+    def _valgrind(self) -> str:
+        """The path of Valgrind, or empty where memcheck is off."""
+        if MEMCHECK not in self.options.detectors:
+            return ""
+        path = valgrind.locate()
+        self.toolchain["valgrind"] = valgrind.version(path)
+        return path
+
     def _fingerprint(self, staged: stage.Staged, interpreter: Interpreter) -> str:
         """What this result depends on; where none of it changed, neither does the result."""
         return fingerprint.of(
@@ -149,7 +158,7 @@ class _CellRun:
             [path.read_text(encoding="utf-8") for path in self.options.suppressions],
             [self.target.tests, self.target.pytest_args, self.target.requirements],
             [self.target.env, self.options.tests, self.options.pytest_args],
-            [self.options.undefined, self.options.test_timeout],
+            [self.options.undefined, self.options.test_timeout, self.options.detectors],
         )
 
     def _unchanged(self) -> CellResult | None:
@@ -242,6 +251,7 @@ class _CellRun:
             undefined=self.options.undefined,
             suppressions=self.options.suppressions,
             allocators=built.allocators,
+            detectors=self.options.detectors,
         )
         return self._result(measurement.run())
 

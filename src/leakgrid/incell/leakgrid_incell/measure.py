@@ -45,9 +45,13 @@ class Meter:
         """What a cell of a row counts."""
         return FIXED[cell] if cell < len(FIXED) else self.names[cell - len(FIXED)]
 
+    def thing(self, cell):
+        """The object whose references a cell counts; only of cells behind FIXED."""
+        return self.watched[cell - len(FIXED)]
+
     def is_text(self, cell):
         """Whether a cell counts the references to a string."""
-        return cell >= len(FIXED) and type(self.watched[cell - len(FIXED)]) is str
+        return cell >= len(FIXED) and type(self.thing(cell)) is str
 
     def table(self, rows):
         """Rows to read into. Everything is allocated here."""
@@ -129,6 +133,7 @@ class Targets:
     """The extension's own objects: what its libraries define, or its modules lead to."""
 
     def __init__(self, libraries):
+        self._real = {}
         self._paths = {os.path.realpath(path) for path in libraries}
         self._ranges = []
         self._types = {}
@@ -150,7 +155,7 @@ class Targets:
         found = {}
         for module in list(sys.modules.values()):
             path = getattr(module, "__file__", None)
-            if isinstance(path, str) and os.path.realpath(path) in self._paths:
+            if isinstance(path, str) and self._real_path(path) in self._paths:
                 found[id(module)] = module
         waiting = list(found.values())
         while waiting:
@@ -173,6 +178,12 @@ class Targets:
             for attribute, value in list(vars(module).items()):
                 if not _is_common(value) and not attribute.startswith("__"):
                     yield value, f"{module.__name__}.{attribute}"
+
+    def _real_path(self, path):
+        """Links followed, once per path: every test asks for every module's."""
+        if path not in self._real:
+            self._real[path] = os.path.realpath(path)
+        return self._real[path]
 
     def _defines(self, kind):
         """Whether one of the extension's libraries defines this type: its slots lead there."""

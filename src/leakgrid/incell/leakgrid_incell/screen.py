@@ -11,12 +11,14 @@ import time
 from array import array
 from contextlib import suppress
 
-from leakgrid_incell import judge, measure, tracing, verdicts
+from leakgrid_incell import judge, measure, tracing, verdicts, words
 from leakgrid_incell.caches import Caches
 from leakgrid_incell.holders import Change, Snapshot
 from leakgrid_incell.repeat import Repeater, use_same_names
 
-WARM_UP = 3
+SHORT = (3, 4, 8)  # calls of the first rounds, each as many as there were before
+SCANNED = 8  # calls of a round between two looks at where references live
+MOST_SCANNED = 16  # objects to look for
 LOOK_AFTER = 24  # calls after which the holders are looked at, to drop the obvious early
 SINGLES = 12
 WINDOWS = 8
@@ -128,16 +130,46 @@ class _Rounds:
         meter.watch(measure.all_named(screen._targets, self._item))
         gc.freeze()
         meter.start()
-        self._rows = meter.table(2)
         # Nothing that is made between two readings may stay: it would show in the second one.
-        self._pair = after, before = tuple(self._rows)
-        for count in (WARM_UP, WARM_UP + 1, 2 * WARM_UP + 2):  # each as many as there were before
-            self._call(count)
-            self._pair = before, after = after, before
-            self._read(after)
-            if count != WARM_UP and not _grown(before, after):
-                return verdicts.result("flat")
-        return self._chase()
+        rows = self._rows = meter.table(len(SHORT))
+        pairs = list(zip(rows, rows[1:]))
+        for number in range(len(SHORT)):
+            self._call(SHORT[number])
+            self._read(rows[number])
+            if number:
+                self._pair = pairs[number - 1]
+                if not _grown(*self._pair):
+                    return verdicts.result("flat")
+        return self._lost(rows) or self._chase()
+
+    def _lost(self, rows):
+        """The outcome where references were lost, exactly as many at each call, and nothing else.
+
+        No more words hold the object's address then (see :mod:`leakgrid_incell.words`), in each of
+        two windows; without that proof, or with anything else that grew, this says nothing.
+        """
+        slopes = _slopes(rows, SHORT)
+        cells = [cell for cell in slopes if cell != measure.TOTAL]
+        if not 0 < len(cells) <= MOST_SCANNED or min(cells) < len(measure.FIXED):
+            return None
+        things = [self._meter.thing(cell) for cell in cells]
+        held = self._words(things)
+        for _ in range(2):
+            self._read(rows[0])
+            self._call(SCANNED)
+            self._read(rows[1])
+            if not held or _slopes(rows[:2], (0, SCANNED)) != slopes:
+                return None
+            before, held = held, self._words(things)
+            gained = [now - then for then, now in zip(before, held)]
+            if any(4 * more > slopes[cell] * SCANNED for cell, more in zip(cells, gained)):
+                return None
+        return verdicts.lost((self._meter.name(cell), slopes[cell]) for cell in cells)
+
+    def _words(self, things):
+        self._screen.settle()
+        self._note()
+        return words.count(things)
 
     def _chase(self):
         """Rounds that double, until something can be said."""
@@ -294,3 +326,21 @@ def _grown(before, after):
     grown = [cell for cell, value in enumerate(after) if value > before[cell]]
     small = after[measure.HEAP] - before[measure.HEAP] < SMALLEST_BLOCK
     return grown[1:] if small and grown and grown[0] == measure.HEAP else grown
+
+
+def _slopes(rows, counts):
+    """References that each object gained per call: the same whole number in every round.
+
+    Empty where a count is not as steady, where descriptors or threads grew, or where the heap grew
+    in every round. ``counts`` are the calls before each row.
+    """
+    slopes, still = {}, False
+    for before, after, calls in zip(rows, rows[1:], counts[1:]):
+        grown = {cell: after[cell] - before[cell] for cell in _grown(before, after)}
+        still = grown.pop(measure.HEAP, 0) == 0 or still
+        steps = {cell: growth // calls for cell, growth in grown.items()}
+        exact = all(growth == steps[cell] * calls for cell, growth in grown.items())
+        if not exact or (slopes and steps != slopes):
+            return {}
+        slopes = steps
+    return slopes if still else {}

@@ -18,6 +18,12 @@ def result(status, why="", suspects=(), dropped=()):
     }
 
 
+def lost(references):
+    """The outcome where nothing but references were lost: (name, how many per call)."""
+    suspects = [_suspect("refs", "reference", name, number) for name, number in references]
+    return result("leak", suspects=suspects)
+
+
 def held_by_python(meter, before, after, change):
     """Whether Python's containers explain everything that grew between two rows."""
     return not change.steady_orphans() and all(

@@ -1,0 +1,85 @@
+"""Where references live: the words of this process's memory that hold an object's address.
+
+Whatever keeps a reference keeps the object's address somewhere: a container's slot, an instance's
+type, a native table that was reserved long ago. So where a reference count rises and no more words
+hold the address, references were lost: nobody can give them back. That holds however large a pool
+may be, which is why few calls are enough.
+
+It is what a conservative collector looks for. Stale copies of an address (freed blocks, old stack
+frames) are counted, too; only the difference between two moments means anything. An address whose
+lowest bits are used as a tag counts like the plain one.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_CHUNK = 1 << 20
+_TAG = 7
+"""The bits of an address that alignment leaves free."""
+MOST_MEMORY = 1 << 29
+"""Bytes: to read more takes longer than to call a test a few hundred times."""
+
+
+def count(things: Sequence[object]) -> list[int]:
+    """For each object the words that hold its address; empty where memory cannot be read."""
+    found = [0] * len(things)
+    addresses = [id(thing).to_bytes(8, "little") for thing in things]
+    # Three times as fast as find() is here.
+    patterns = [re.compile(re.escape(address[1:])) for address in addresses]
+    if sys.byteorder != "little" or not sys.platform.startswith("linux"):
+        return []
+    try:
+        for buffer, length in _memory():
+            for place, (address, pattern) in enumerate(zip(addresses, patterns)):
+                found[place] += _occurrences(buffer, length, address, pattern)
+    except (OSError, ValueError):
+        return []
+    return found
+
+
+def _memory() -> Iterator[tuple[mmap.mmap, int]]:
+    """All that can hold an address, a piece at a time: (buffer, how much of it is filled)."""
+    ranges = _writable()
+    if sum(high - low for low, high in ranges) > MOST_MEMORY:
+        raise ValueError("too much memory")
+    # A shared mapping, so that the buffer itself is none of what is read.
+    with open("/proc/self/mem", "rb", buffering=0) as memory, mmap.mmap(-1, _CHUNK) as buffer:
+        view = memoryview(buffer)
+        try:
+            for low, high in ranges:
+                memory.seek(low)
+                while low < high:
+                    length = memory.readinto(view[: min(_CHUNK, high - low)])
+                    if not length:
+                        break
+                    low += length
+                    yield buffer, length
+        finally:
+            view.release()
+
+
+def _writable() -> list[tuple[int, int]]:
+    """Private writable mappings of this process (proc(5), maps)."""
+    ranges = []
+    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
+        for line in maps:
+            place, rights = line.split(None, 2)[:2]
+            if rights == "rw-p" and "[vvar" not in line:
+                low, high = place.split("-")
+                ranges.append((int(low, 16), int(high, 16)))
+    return ranges
+
+
+def _occurrences(buffer: mmap.mmap, length: int, address: bytes, pattern: re.Pattern[bytes]) -> int:
+    """Words in the filled part whose untagged value is the address."""
+    return sum(
+        buffer[found.start() - 1] & ~_TAG == address[0] & ~_TAG
+        for found in pattern.finditer(buffer, 1, length)
+    )

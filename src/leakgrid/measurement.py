@@ -240,6 +240,8 @@ class Measurement:
             return ()
         if not seen.screened.loaded:
             return (self._not_loaded(),)
+        if not any(seen.repeated.repeatable.values()):
+            return ("no test could be repeated",)
         if self.allocators and growth.DETECTOR in self.detectors:
             names = ", ".join(self.allocators)
             return (f"the extension brings its own allocator ({names}), which hides its memory",)

@@ -41,6 +41,7 @@ from leakgrid.reports import terminal
 #: ``<pid>:<folder>`` of the nox run that this process belongs to (``-j`` starts one nox per cell).
 _RUN_VARIABLE = "LEAKGRID_NOX_RUN"
 _NOT_EVALUATED = 3
+_NATIVE = ("--detectors", "growth,refs,census,fds,threads")
 _NO_RESULT = "leakgrid ended with exit code {code} and left no result; its output says why"
 
 
@@ -106,7 +107,9 @@ def sessions(
     name: str = "valgrind",
     environment: Environment | None = None,
 ) -> Environment:
-    """Register ``valgrind`` (one session per cell), ``report`` and ``accept`` with nox.
+    """Register ``valgrind`` and ``screen`` (a session per cell), ``report`` and ``accept``.
+
+    ``screen`` is the native part alone: seconds for a whole suite, and no Valgrind.
 
     ``matrix`` is the matrix file, ``name`` the sessions' name, ``environment`` where leakgrid runs.
     Cells of the default target are called ``valgrind(python='3.13', pyo3='0.30.1')``, others end in
@@ -124,6 +127,7 @@ def sessions(
     run = _Run.join(path.parent)
     plans = expand(grid)
     _register_cells(name, grid, plans, _evaluator(path, plans, environment, run), environment)
+    _register_screen(grid, plans, _evaluator(path, plans, environment, run, _NATIVE), environment)
     _register_command(
         "report", "Print the stored results again (-- --format markdown).", environment
     )
@@ -196,6 +200,34 @@ def _register_cells(
             _register_single(session_name(name, plan, grid.default_target), plan, evaluate, options)
 
 
+def _register_screen(
+    grid: Matrix, plans: Iterable[CellPlan], evaluate: _Evaluate, environment: Environment
+) -> None:
+    """The same cells without tags, so that ``nox -t quick`` means one session per cell."""
+    params = [
+        nox.param(
+            plan.cell.python,
+            plan.cell.pyo3,
+            plan.cell.target,
+            id=_signature(plan, grid.default_target),
+        )
+        for plan in plans
+    ]
+
+    def screen(session: nox.Session, python: str, pyo3: str, target: str) -> None:
+        """Repeat one cell's tests natively: growth, references, descriptors, threads."""
+        evaluate(session, python, pyo3, target)
+
+    parametrized = nox.parametrize("python,pyo3,target", params)(screen)
+    nox.session(
+        name="screen",
+        python=False,
+        default=False,
+        allow_parallel=True,
+        requires=environment.requires,
+    )(parametrized)
+
+
 def _register_single(
     name: str, plan: CellPlan, evaluate: _Evaluate, options: Mapping[str, Any]
 ) -> None:
@@ -228,7 +260,11 @@ def _tags(plan: CellPlan) -> list[str]:
 
 
 def _evaluator(
-    path: Path, plans: Iterable[CellPlan], environment: Environment, run: _Run
+    path: Path,
+    plans: Iterable[CellPlan],
+    environment: Environment,
+    run: _Run,
+    options: tuple[str, ...] = (),
 ) -> _Evaluate:
     known = {(plan.cell.python, plan.cell.pyo3, plan.cell.target): plan for plan in plans}
 
@@ -240,7 +276,7 @@ def _evaluator(
             session.skip(reason)
         command = [environment.python(session), "-m", "leakgrid", "check", target]
         command += ["--python", python, "--pyo3", pyo3, "--matrix", str(path)]
-        command += ["--json", str(run.result_file(plan))]
+        command += ["--json", str(run.result_file(plan)), *options]
         if session.parallel:
             command.append("--quiet")
         if session.posargs:

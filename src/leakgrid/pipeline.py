@@ -33,6 +33,7 @@ from leakgrid.toolchain import (
 )
 from leakgrid.toolchain.environ import clean_environ
 from leakgrid.toolchain.interpreters import Interpreter
+from leakgrid.verdict import exit_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,8 @@ class Options:
 
     @property
     def partial(self) -> bool:
-        """Whether only a selection of the tests runs."""
-        return bool(self.tests or self.pytest_args)
+        """Whether only a selection of the tests, or of the detectors, runs."""
+        return bool(self.tests or self.pytest_args or set(self.detectors) != set(DETECTORS))
 
 
 def check(
@@ -67,7 +68,8 @@ def check(
 
     What ends a cell without ending the command (it does not build, no test passes, Valgrind is
     blind) is a result with that verdict. Raises UsageError, ConfigError, ToolMissing,
-    PlatformError, DataError; KeyboardInterrupt leaves the result stored before untouched.
+    PlatformError, DataError; KeyboardInterrupt leaves the result stored before untouched, and so
+    does a partial run where that one is whole.
     """
     run = _CellRun(cell, target, base, store, options, Stages(progress))
     try:
@@ -76,10 +78,16 @@ def check(
         if error.verdict is None:
             raise
         result = run.failed(error)
-    store.save_result(cell, result)
+    if not (options.partial and _is_whole(store.load_result(cell))):
+        store.save_result(cell, result)
     if result.started == run.started:  # else it was not run again
         store.append_history(cell, result)
     return result
+
+
+def _is_whole(stored: CellResult | None) -> bool:
+    """Whether this result says more than a partial one: it is kept for reports and baselines."""
+    return stored is not None and not stored.partial and exit_code(stored.verdict) < 2
 
 
 class _CellRun:
@@ -203,11 +211,12 @@ class _CellRun:
         scratch: Path,
     ) -> Cellular:
         requests, missing = library.client_requests(self.work / "tools")
-        if requests is None:
+        if missing and MEMCHECK in self.options.detectors:
             raise Blind(
-                "the client request library cannot be built",
+                "the client request library of the memcheck detector cannot be built",
                 why=missing,
-                next="Install a C compiler and Valgrind's headers (valgrind, or valgrind-devel).",
+                next="Install a C compiler and Valgrind's headers (valgrind, or valgrind-devel), or "
+                "leave memcheck out: --detectors growth,refs,fds,threads.",
             )
         self.toolchain["libc"] = library.libc_version()
         self.toolchain["pytest"] = ready.packages.get("pytest", "")
@@ -229,7 +238,7 @@ class _CellRun:
             allocators={
                 str(item.path): item.allocator for item in inspected if item.allocator is not None
             },
-            requests=str(requests),
+            requests=str(requests or ""),
             scratch=scratch,
             logs=self.folder,
             jobs=self.options.jobs,

@@ -6,14 +6,17 @@ import argparse
 import os
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 
 from leakgrid import baseline as baselines
 from leakgrid import pipeline, reports, suppression
-from leakgrid.comparison import Comparison, Entry, compare_results
+from leakgrid.baseline import python_minor
+from leakgrid.comparison import Comparison, Entry, causes, compare_results, subject
 from leakgrid.console import Live
+from leakgrid.detectors import census
 from leakgrid.errors import Unsupported, UsageError
 from leakgrid.finding import CellResult, Finding
 from leakgrid.matrix import Cell, Target, load, target_from_pyproject, with_project_settings
@@ -98,8 +101,6 @@ def _distribution(requirement: str) -> str:
 
 
 def _with_requirements(target: Target, extra: tuple[str, ...]) -> Target:
-    from dataclasses import replace
-
     return replace(target, requirements=(*target.requirements, *extra))
 
 
@@ -149,12 +150,44 @@ def _read_rules(folder: Path, target: str = "") -> tuple[suppression.Rule, ...]:
 def compare(options: argparse.Namespace) -> int:
     """``leakgrid compare``: two results; new findings exit 1."""
     before, after = read_result(options.before), read_result(options.after)
-    compared = compare_results(before, after)
+    compared = compare_cells(before, after)
     if options.json is not None:
         _write(options.json, to_json(_comparison_data(before, after, compared)))
     if options.json != Path("-"):
         print(reports.render_comparison(before, after, compared, color=sys.stdout.isatty()))
     return 1 if compared.new else 0
+
+
+def compare_cells(before: CellResult, after: CellResult) -> Comparison:
+    """Two results, with the references that import left too many where both counted them.
+
+    A reference count says something only beside one of the same Python.
+    """
+    compared = compare_results(before, after)
+    old, now = (result.totals.get(census.DETECTOR) or {} for result in (before, after))
+    if not old or not now or python_minor(before.python) != python_minor(after.python):
+        return compared
+    shared = _shared_now(compared)
+    more = census.compare(old, now)
+    less = census.compare(now, old)
+    kept = [item for item in more if subject(item).rpartition(".")[0] in shared]
+    return replace(
+        compared,
+        new=(*compared.new, *(Entry(None, item) for item in more if item not in kept)),
+        gone=(*compared.gone, *(Entry(item, None) for item in less)),
+        changed=(*compared.changed, *(Entry(replace(item, blocks=0), item) for item in kept)),
+    )
+
+
+def _shared_now(compared: Comparison) -> set[str]:
+    """Classes of which the tests make no new instances any more.
+
+    Their attributes have a reference more because native code keeps them, to hand them out again:
+    PyO3 0.28 does so with the variants of simple enums.
+    """
+    names = {subject(entry.before) for entry in compared.gone if entry.before is not None}
+    still = {subject(entry.after) for entry in compared.known if entry.after is not None}
+    return {name.removeprefix("type ") for name in names - still if name.startswith("type ")}
 
 
 def _comparison_data(
@@ -186,6 +219,18 @@ def _comparison_data(
         "gone": entries(compared.gone),
         "changed": entries(compared.changed),
         "known": entries(compared.known),
+        "causes": {
+            state: [
+                {
+                    "key": cause.key,
+                    "title": cause.title,
+                    "ids": [entry.id for entry in cause.entries],
+                    "tests": list(cause.tests),
+                }
+                for cause in found
+            ]
+            for state, found in causes(compared).items()
+        },
     }
 
 

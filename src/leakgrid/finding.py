@@ -21,6 +21,7 @@ class Finding:
     ``related`` are signatures of blocks that were lost only through this one: of a lost cycle
     memcheck calls any one block the definite one, and in another run perhaps one of these.
     ``summary`` is one line for people (``500 bytes in 1 block``, ``Invalid read of size 1``).
+    ``subject`` is the object, type, file or thread that a finding without a stack is about.
     """
 
     detector: str
@@ -34,6 +35,7 @@ class Finding:
     frames: tuple[Frame, ...] = ()
     summary: str = ""
     related: tuple[str, ...] = ()
+    subject: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form of DESIGN section 5."""
@@ -49,6 +51,7 @@ class Finding:
             "frames": [frame.to_dict() for frame in self.frames],
             "summary": self.summary,
             "related": list(self.related),
+            "subject": self.subject,
         }
 
     @classmethod
@@ -66,6 +69,7 @@ class Finding:
             frames=tuple(Frame.from_dict(frame) for frame in data.get("frames", ())),
             summary=str(data.get("summary", "")),
             related=tuple(str(name) for name in data.get("related", ())),
+            subject=str(data.get("subject", "")),
         )
 
 

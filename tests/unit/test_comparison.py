@@ -1,7 +1,16 @@
 from dataclasses import replace
 
 from leakgrid.baseline import accept
-from leakgrid.comparison import Entry, compare_baseline, compare_results, grown
+from leakgrid.comparison import (
+    Entry,
+    causes,
+    compare_baseline,
+    compare_results,
+    grown,
+    subject,
+)
+from leakgrid.detectors import growth, refs
+from leakgrid.detectors.suspects import Suspect
 from leakgrid.finding import CellResult, Finding, TestRecord
 from leakgrid.signature import Frame, Owner
 
@@ -139,3 +148,93 @@ def test_cycles_of_two_results_are_matched_too():
     compared = compare_results(result(of_a_cycle("a", "b")), result(of_a_cycle("b", "a")))
     assert compared.new == compared.gone == ()
     assert len(compared.known) == 1
+
+
+# --- causes --------------------------------------------------------------------------------------
+
+
+def reference(name: str, *tests: str, per_call: float = 1) -> Finding:
+    suspects = [
+        Suspect(test, "refs", "reference", name, per_call, 0) for test in tests or ("t::a",)
+    ]
+    return refs.findings(suspects)[0]
+
+
+def growing(kind: str, name: str, *tests: str, size: float = 80) -> Finding:
+    suspects = [Suspect(test, "growth", kind, name, 1, size) for test in tests or ("t::a",)]
+    return growth.findings(suspects)[0]
+
+
+def told(before: CellResult, after: CellResult) -> dict[str, list[str]]:
+    found = causes(compare_results(before, after))
+    return {state: [cause.title for cause in found[state]] for state in found if found[state]}
+
+
+def test_a_reference_lost_by_every_class_is_one_cause():
+    lost = [reference(f"type {name}") for name in ("Blob", "Node", "leakgrid.Row")]
+    after = result(*lost, reference("Shape.Circle"), reference("None"))
+    (first, second) = causes(compare_results(result(), after))["new"]
+    assert (first.title, len(first.entries)) == ("references to None lost with each call", 1)
+    assert (len(second.entries), second.tests) == (4, ("t::a",))
+
+
+def test_a_mechanism_of_both_sides_is_not_new_in_another_class():
+    before, after = result(reference("type A")), result(reference("type A"), reference("type B"))
+    title = "references to types of the extension lost with each call"
+    assert told(before, after) == {"changed": [title], "known": [title]}
+    assert told(after, before) == {"changed": [title], "known": [title]}
+
+
+def test_growth_of_the_same_object_is_new_where_a_test_was_clean():
+    before = result(growing("instance", "Held", "t::a", size=300))
+    after = result(growing("instance", "Held", "t::a", "t::b"))
+    title = "memory lost with instances of a class"
+    assert told(before, after) == {"new": [title], "known": [title]}
+    assert told(after, before) == {"gone": [title], "known": [title]}
+    (cause,) = causes(compare_results(before, after))["new"]
+    assert cause.tests == ("t::b",)
+
+
+def test_growth_in_a_test_that_could_not_be_repeated_before_is_not_new():
+    tests = {**PASSED, "t::b": TestRecord("passed", repeatable=False)}
+    before = result(growing("object", "dict"), tests=tests)
+    assert "new" not in told(before, result(growing("object", "dict", "t::a", "t::b")))
+
+
+def test_growth_that_had_a_holder_before_is_changed():
+    held = {"what": "growth in t::a", "why": "held by Python (list)"}
+    before = result(dropped=(held,))
+    assert list(told(before, result(growing("native-memory", "x")))) == ["changed"]
+    settled = {"what": "growth in t::a", "why": "it stopped growing"}
+    assert list(told(result(dropped=(settled,)), result(growing("native-memory", "x")))) == ["new"]
+
+
+def test_each_kind_of_object_is_a_cause():
+    after = result(growing("object", "dict"), growing("object", "list"))
+    assert told(result(), after)["new"] == [
+        "dict objects held by native code",
+        "list objects held by native code",
+    ]
+
+
+def under_pyo3(name: str, *frames: tuple[str, Owner]) -> Finding:
+    stack = tuple(Frame(function, "x.rs", 1, "demo.so", owner) for function, owner in frames)
+    return replace(finding(name), frames=(Frame("malloc", "", 0, "", Owner.LIBC), *stack))
+
+
+def test_stacks_of_the_same_functions_of_pyo3_are_one_cause():
+    new = [("pyo3::err::leak", Owner.PYO3)]
+    after = result(
+        under_pyo3("a", *new, ("demo::one", Owner.EXTENSION)),
+        under_pyo3("b", *new, ("demo::two", Owner.EXTENSION)),
+        under_pyo3("c", ("demo::one", Owner.EXTENSION)),
+        under_pyo3("d", ("demo::two", Owner.EXTENSION)),
+    )
+    found = causes(compare_results(result(), after))["new"]
+    assert sorted(len(cause.entries) for cause in found) == [1, 1, 2]
+
+
+def test_the_subject_goes_before_the_summary():
+    assert subject(reference("type A")) == "type A"
+    assert subject(replace(reference("type A"), subject="type B")) == "type B"
+    assert subject(finding("a")) == ""

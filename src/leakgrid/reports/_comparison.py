@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from leakgrid.baseline import Accepted
-from leakgrid.comparison import Comparison, Entry
+from leakgrid.comparison import Cause, Comparison, Entry, causes
 from leakgrid.finding import CellResult, Finding
 from leakgrid.reports import _common as common
 from leakgrid.reports.terminal import painter
 
+_SHOWN = 3
+"""Findings of one cause that are told; the others differ in the class or the test only."""
 _STATES = (("new", "bold red"), ("changed", "bold yellow"), ("gone", "bold green"))
 
 
@@ -19,17 +19,35 @@ def render_comparison(
     """What is new, changed and gone between two results; what stayed is counted."""
     paint = painter(color)
     lines = [_side("before", before), _side("after", after), ""]
+    found = causes(comparison)
     for state, style in _STATES:
-        entries: Sequence[Entry] = getattr(comparison, state)
-        if entries:
-            lines.append(f"{paint(state, style)}: {len(entries)}")
-        for entry in entries:
-            lines += _entry(entry)
+        if found[state]:
+            lines.append(f"{paint(state, style)}: {_count(found[state])}")
+        for cause in found[state]:
+            lines += _cause(cause)
     known = len(comparison.known)
     lines.append(f"known on both sides: {known}" if known else "nothing is known on both sides")
     if not (comparison.new or comparison.changed or comparison.gone):
         lines.append("No difference.")
     return "\n".join(lines) + "\n"
+
+
+def _count(found: tuple[Cause, ...]) -> str:
+    """Causes, and findings where these are more."""
+    findings = sum(len(cause.entries) for cause in found)
+    if findings == len(found):
+        return str(findings)
+    return f"{len(found)} cause{'s' if len(found) > 1 else ''} ({findings} findings)"
+
+
+def _cause(cause: Cause) -> list[str]:
+    if len(cause.entries) == 1:
+        return _entry(cause.entries[0])
+    lines = [f"  {common.one_line(cause.title)}: {len(cause.entries)} findings"]
+    for entry in cause.entries[:_SHOWN]:
+        lines += [f"  {line}" for line in _entry(entry)]
+    rest = len(cause.entries) - _SHOWN
+    return [*lines, f"    and {rest} more like these"] if rest > 0 else lines
 
 
 def _side(name: str, result: CellResult) -> str:

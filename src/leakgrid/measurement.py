@@ -242,10 +242,12 @@ class Measurement:
             return (self._not_loaded(),)
         if not any(seen.repeated.repeatable.values()):
             return ("no test could be repeated",)
-        if self.allocators and growth.DETECTOR in self.detectors:
+        if growth.DETECTOR not in self.detectors:
+            return ()
+        if self.allocators:
             names = ", ".join(self.allocators)
             return (f"the extension brings its own allocator ({names}), which hides its memory",)
-        return ()
+        return seen.repeated.blindness
 
     def _blind(self, report: MemcheckReport) -> tuple[str, ...]:
         """Why a leak could be hidden from this run."""

@@ -215,8 +215,8 @@ class _CellRun:
             raise Blind(
                 "the client request library of the memcheck detector cannot be built",
                 why=missing,
-                next="Install a C compiler and Valgrind's headers (valgrind, or valgrind-devel), or "
-                "leave memcheck out: --detectors growth,refs,fds,threads.",
+                next="Install a C compiler and Valgrind's headers (valgrind, or valgrind-devel), "
+                "or leave memcheck out: --detectors growth,refs,fds,threads.",
             )
         self.toolchain["libc"] = library.libc_version()
         self.toolchain["pytest"] = ready.packages.get("pytest", "")

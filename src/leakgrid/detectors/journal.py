@@ -58,6 +58,8 @@ class Journal:
     screened: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     explained: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     census: dict[str, int] = field(default_factory=dict)
+    heap_planted: set[str] = field(default_factory=set)
+    heap_seen: set[str] = field(default_factory=set)
     repeating: set[str] = field(default_factory=set)
     done: bool = False
     hung: bool = False
@@ -100,6 +102,8 @@ class Journal:
         self.screened.update(other.screened)
         self.explained.update(other.explained)
         self.census.update(other.census)
+        self.heap_planted |= other.heap_planted
+        self.heap_seen |= other.heap_seen
         self.lost_pids |= other.lost_pids
         self.faults += other.faults
         self.done = other.done
@@ -169,6 +173,10 @@ class Journal:
 
     def _on_census(self, event: Mapping[str, Any]) -> None:
         self.census = {str(name): int(count) for name, count in event["objects"].items()}
+
+    def _on_heap_canary(self, event: Mapping[str, Any]) -> None:
+        self.heap_planted |= set(event["planted"])
+        self.heap_seen |= set(event["seen"])
 
     def _on_batch_end(self, event: Mapping[str, Any]) -> None:
         self.ends.append(

@@ -20,6 +20,9 @@ _ALLOCATOR = "___rust_alloc"
 """End of the v0-mangled name of ``__rustc::__rust_alloc``, through which every Rust allocation
 goes; older compilers spell it ``__rust_alloc``. It is a local symbol, present unless stripped."""
 
+_REQUESTS = b"leakgrid_has_valgrind_requests"
+"""A function that requests.c has only where Valgrind's headers were found."""
+
 
 @dataclass(frozen=True, slots=True)
 class Library:
@@ -52,10 +55,11 @@ def _allocator(table: SymbolTableSection) -> int | None:
 
 
 def client_requests(cache: Path) -> tuple[Path | None, str]:
-    """Build the client request library once per source and compiler; (path, "" or why not).
+    """Build the client request library once per source and compiler; (path, what is missing).
 
-    Needs a C compiler and Valgrind's headers. Without them a cell is still evaluated, but nothing
-    can be attributed to single tests and no leak can be planted.
+    With everything there nothing is missing. Without Valgrind's headers the library serves the
+    native screen alone, and without a C compiler there is none: then the screen still works, but
+    memcheck can neither attribute anything to a test nor plant a leak.
     """
     source = INCELL / "requests.c"
     compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc")
@@ -72,10 +76,12 @@ def client_requests(cache: Path) -> tuple[Path | None, str]:
     )
     if not built.ok:
         partial.unlink(missing_ok=True)
-        missing = "valgrind/memcheck.h" in built.stderr
-        return None, "Valgrind's headers are missing" if missing else built.tail(3)
+        return None, built.tail(3)
+    missing = "" if _REQUESTS in partial.read_bytes() else "Valgrind's headers are missing"
+    if missing:  # under a name that is not looked up: they may be installed later
+        library = cache / f"requests-{digest}-native.so"
     partial.replace(library)
-    return library, ""
+    return library, missing
 
 
 def libc_version() -> str:

@@ -42,6 +42,8 @@ class ScreenReport:
     """What the screen saw. ``tests`` are all that were screened, in order.
 
     ``census`` maps the extension's objects to references after import that nothing visible holds.
+    ``blind`` names the ways to allocate (``malloc``, ``object``, ``rust``) whose memory the heap's
+    size does not show: growth of it is not judged, what the other detectors say still holds.
     """
 
     tests: Mapping[str, Screened]
@@ -49,6 +51,7 @@ class ScreenReport:
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     faults: tuple[str, ...] = ()
+    blind: tuple[str, ...] = ()
 
     @property
     def suspects(self) -> tuple[Suspect, ...]:
@@ -91,6 +94,17 @@ class ScreenReport:
             if test.status not in JUDGED
         )
 
+    @property
+    def blindness(self) -> tuple[str, ...]:
+        """Why growth is not judged, in sentences; empty where all memory is seen."""
+        if "malloc" in self.blind:
+            return ("the C library does not tell its heap's size, so growing memory is not seen",)
+        words = {"object": "that Python allocates", "rust": "of the extension's own allocator"}
+        return tuple(
+            f"memory {words[name]} does not show in the heap's size, so its growth is not seen"
+            for name in self.blind
+        )
+
     def findings(self, detectors: Iterable[str] = tuple(DETECTORS)) -> tuple[Finding, ...]:
         """The native findings, without stacks: one per leak, with all its tests."""
         suspects = self.suspects
@@ -130,7 +144,14 @@ def report(
             why = f"{outcome.outcome}: {outcome.why}" if outcome else "it was not reached"
             event = {"status": NOT_REPEATABLE, "why": f"in the screen, {why}"}
         screened[test] = Screened.from_event(test, event)
-    return ScreenReport(screened, journal.census, seconds, cpu_seconds, tuple(journal.faults))
+    return ScreenReport(
+        screened,
+        journal.census,
+        seconds,
+        cpu_seconds,
+        tuple(journal.faults),
+        tuple(sorted(journal.heap_planted - journal.heap_seen)),
+    )
 
 
 def explain(

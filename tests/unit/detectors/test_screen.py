@@ -131,3 +131,25 @@ def test_the_census_reaches_the_report(tmp_path: Path) -> None:
     path.write_text(json.dumps({"event": "census", "objects": {"type T": 3}}) + "\n")
     writer.journal.read(path)
     assert writer.report().census == {"type T": 3}
+
+
+def test_memory_that_does_not_show_is_said_and_the_rest_stays() -> None:
+    writer = Writer(["t.py::a"])
+    writer.event("heap-canary", planted=["malloc", "object", "rust"], seen=["malloc", "object"])
+    writer.screened(0, "leak", "", suspect("refs", "reference", "type T"))
+    report = writer.report()
+    assert report.blind == ("rust",)
+    assert "extension's own allocator" in report.blindness[0]
+    assert [finding.detector for finding in report.findings()] == ["refs"]
+
+
+def test_a_heap_that_cannot_be_read_is_one_sentence() -> None:
+    writer = Writer(["t.py::a"])
+    writer.event("heap-canary", planted=["malloc", "object", "rust"], seen=[])
+    assert len(writer.report().blindness) == 1
+
+
+def test_a_heap_that_shows_everything_is_not_blind() -> None:
+    writer = Writer(["t.py::a"])
+    writer.event("heap-canary", planted=["malloc", "object"], seen=["malloc", "object"])
+    assert writer.report().blindness == ()

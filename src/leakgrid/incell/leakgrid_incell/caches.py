@@ -7,11 +7,18 @@ loaded and has it. Two of its entries are left out because real suites rely on w
 (pointer types that ctypes code holds on to).
 """
 
+from __future__ import annotations
+
 import collections.abc
 import copyreg
 import sys
 import warnings
 from inspect import isabstract
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any
 
 # (module, dotted path of a function without arguments)
 _CALLS = (
@@ -34,7 +41,7 @@ _CALLS = (
 class Caches:
     """What the interpreter's caches held at the start, and the way back to it."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._filters = warnings.filters[:]
         self._dispatch = copyreg.dispatch_table.copy()
         self._importers = sys.path_importer_cache.copy()
@@ -47,11 +54,11 @@ class Caches:
             sys, "_clear_internal_caches", getattr(sys, "_clear_type_cache", None)
         )
 
-    def clear(self):
+    def clear(self) -> None:
         """Put everything back. What code under test holds itself is never touched."""
         self._restore()
-        for module in list(sys.modules.values()):
-            names = getattr(module, "__dict__", None)
+        for loaded in list(sys.modules.values()):
+            names = getattr(loaded, "__dict__", None)
             if type(names) is dict and "__warningregistry__" in names:
                 del names["__warningregistry__"]
         for name, path in _CALLS:
@@ -68,9 +75,10 @@ class Caches:
         if self._clear_types is not None:  # last: what came before fills it again
             self._clear_types()
 
-    def _restore(self):
+    def _restore(self) -> None:
         if warnings.filters != self._filters:
-            warnings.filters[:] = self._filters
+            filters: Any = warnings.filters
+            filters[:] = self._filters
             mutated = getattr(warnings, "_filters_mutated", None)
             if mutated is not None:
                 mutated()
@@ -81,8 +89,8 @@ class Caches:
         sys.path_importer_cache.update(self._importers)
 
 
-def _call(module, path):
-    target = module
+def _call(module: ModuleType, path: str) -> None:
+    target: Any = module
     for name in path.split("."):
         target = getattr(target, name, None)
         if target is None:

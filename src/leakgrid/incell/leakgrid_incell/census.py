@@ -5,18 +5,24 @@ same whatever the tests import from the extension, and one more between two vers
 reference that was lost while a class or module was made.
 """
 
+from __future__ import annotations
+
 import gc
 import sys
+from typing import TYPE_CHECKING
 
 from leakgrid_incell.holders import Snapshot
 from leakgrid_incell.measure import Targets
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def take(libraries):
+
+def take(libraries: Sequence[str]) -> dict[str, int]:
     """Map the name of each type, attribute, function and constant to its surplus of references."""
     targets = Targets(libraries)
     targets.refresh()
-    named = {}
+    named: dict[int, tuple[object, str]] = {}
     for thing, name in targets.named():
         named.setdefault(id(thing), (thing, name))
     names = [name for _, name in named.values()]
@@ -34,6 +40,6 @@ def take(libraries):
     return surplus
 
 
-def _lonely(things):
+def _lonely(things: list[object]) -> object:
     """One reference from a list, like the counted ones have."""
     return things[0]

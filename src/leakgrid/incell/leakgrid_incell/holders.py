@@ -8,6 +8,8 @@ Modules are left out: ``gc.get_referents`` on ``_asyncio`` hangs a later collect
 CPython 3.12.1 (gh-122695). Their dictionaries are containers of their own and are counted.
 """
 
+from __future__ import annotations
+
 import collections
 import functools
 import gc
@@ -17,9 +19,14 @@ import types
 import weakref
 from collections import Counter
 from itertools import chain, filterfalse, repeat
+from typing import TYPE_CHECKING
 
 from leakgrid_incell import tracing
 from leakgrid_incell.measure import BOOLS, EMPTY, FIXED, INTS, NONE, slots_of, type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Any
 
 _CHUNK = 5000
 _FILES = ("_io.FileIO", "socket.socket", "_socket.socket")
@@ -60,7 +67,13 @@ class Snapshot:
         "traced",
     )
 
-    def __init__(self, watched, born=(), calls=0, before=None):
+    def __init__(
+        self,
+        watched: Sequence[object],
+        born: Sequence[object] = (),
+        calls: int = 0,
+        before: Snapshot | None = None,
+    ) -> None:
         gc.unfreeze()
         gc.collect()
         tracked = [o for o in gc.get_objects() if not isinstance(o, type(sys))]
@@ -76,21 +89,23 @@ class Snapshot:
         self.count = len(tracked) + len(untracked)
         self.size = _sizes(tracked) + _sizes(untracked)
         self.opaque = _opaque(tracked, untracked)
-        self.orphans, self.kept = _sort_out(born, references)
-        self.kept = _steady(self.kept, calls)
-        self.holders = _holders(tracked, self.kept) if self.kept else []
-        self.kept = dict(Counter(type_name(type(thing)) for thing in self.kept))
-        self.threads = len(threading._active)
+        self.orphans, kept = _sort_out(born, references)
+        kept = _steady(kept, calls)
+        self.holders = _holders(tracked, kept) if kept else []
+        self.kept = dict(Counter(type_name(type(thing)) for thing in kept))
+        del kept
+        self.threads = len(getattr(threading, "_active", ()))
         self.traced = tracing.starts
         self.interned = getattr(sys, "getunicodeinternedsize", int)()
 
 
-def _walk(tracked, wanted):
+def _walk(tracked: list[Any], wanted: set[int]) -> tuple[Counter[int], list[Any]]:
     """References to each wanted object, and what is reachable without being tracked."""
-    references, untracked = Counter(), {}
+    references: Counter[int] = Counter()
+    untracked: dict[int, Any] = {}
     layer = tracked
     while layer:
-        following = {}
+        following: dict[int, Any] = {}
         for start in range(0, len(layer), _CHUNK):
             found = gc.get_referents(*layer[start : start + _CHUNK])
             ids = list(map(id, found))
@@ -106,12 +121,13 @@ def _walk(tracked, wanted):
         untracked.update(following)
         layer = list(following.values())
         del following
-    untracked = list(untracked.values())
-    _count_instances(chain(tracked, untracked), wanted, references)
-    return references, untracked
+    loose_ones = list(untracked.values())
+    del untracked
+    _count_instances(chain(tracked, loose_ones), wanted, references)
+    return references, loose_ones
 
 
-def _count_instances(things, wanted, references):
+def _count_instances(things: Iterable[object], wanted: set[int], references: Counter[int]) -> None:
     """An instance holds its heap type, also where the collector does not hear of it."""
     for thing in things:
         kind = type(thing)
@@ -123,9 +139,12 @@ def _count_instances(things, wanted, references):
             references[id(kind)] += 1
 
 
-def _sort_out(born, references):
+def _sort_out(
+    born: Iterable[object], references: Mapping[int, int]
+) -> tuple[dict[str, tuple[int, int]], list[object]]:
     """Born objects: the types of the orphans with number and bytes, and those that Python holds."""
-    orphans, kept = {}, []
+    orphans: dict[str, tuple[int, int]] = {}
+    kept = []
     own = _own_references() + 1  # the list of everything tracked holds each one, too
     for thing in born:
         if sys.getrefcount(thing) - own > references.get(id(thing), 0):
@@ -136,20 +155,21 @@ def _sort_out(born, references):
     return orphans, kept
 
 
-def _steady(kept, calls):
+def _steady(kept: Sequence[object], calls: int) -> list[object]:
     """Those of whose type there is about one for every few calls: the rest is pytest's present."""
     counts = Counter(map(type, kept))
     return [thing for thing in kept if counts[type(thing)] * 4 >= calls]
 
 
-def _own_references():
+def _own_references() -> int:
     """References that looking itself makes: a list, the loop's name, an argument."""
-    for thing in [[]]:
+    things: list[object] = [object()]
+    for thing in things:
         return sys.getrefcount(thing)
     return 0
 
 
-def _find(tracked, numbers):
+def _find(tracked: list[Any], numbers: set[int]) -> Iterator[tuple[Any, int]]:
     """(container, how many of the wanted objects it refers to)."""
     for start in range(0, len(tracked), _CHUNK // 10):
         chunk = tracked[start : start + _CHUNK // 10]
@@ -160,7 +180,7 @@ def _find(tracked, numbers):
                     yield holder, inside
 
 
-def _holders(tracked, kept):
+def _holders(tracked: list[Any], kept: Sequence[object]) -> list[str]:
     """The old containers that hold most of what Python keeps: their descriptions."""
     numbers = set(map(id, kept))
     found = [
@@ -172,7 +192,7 @@ def _holders(tracked, kept):
     return [_describe(holder, tracked) for _, holder in found[:3]]
 
 
-def _describe(holder, tracked):
+def _describe(holder: Any, tracked: list[Any]) -> str:
     """Where a container is: the name of a module's attribute, or the type of what owns it."""
     kind = type_name(type(holder))
     for module in list(sys.modules.values()):
@@ -191,7 +211,7 @@ def _describe(holder, tracked):
     return kind
 
 
-def _sizes(objects):
+def _sizes(objects: Sequence[object]) -> int:
     try:
         return sum(map(sys.getsizeof, objects, repeat(0)))
     except Exception:
@@ -204,14 +224,14 @@ def _sizes(objects):
         return total
 
 
-def _opaque(tracked, untracked):
+def _opaque(tracked: Sequence[object], untracked: Sequence[object]) -> dict[str, int]:
     """Instances behind which native memory may hide, by type."""
     counts = Counter(map(type, tracked))
     counts.update(map(type, untracked))
     return {type_name(kind): number for kind, number in counts.items() if not _is_open(kind)}
 
 
-def _is_open(kind):
+def _is_open(kind: type) -> bool:
     """A class statement adds nothing native to what its bases occupy; static exceptions neither."""
     return all(
         base in _OPEN
@@ -228,14 +248,14 @@ class _Statement:
 _STATEMENT = slots_of(_Statement)[:1]
 
 
-def _from_statement(kind):
+def _from_statement(kind: type) -> bool:
     return bool(kind.__flags__ & _HEAP_TYPE) and slots_of(kind)[:1] == _STATEMENT
 
 
 class Change:
     """What Python's containers gained between two snapshots."""
 
-    def __init__(self, before, after, calls):
+    def __init__(self, before: Snapshot, after: Snapshot, calls: int) -> None:
         self.calls = calls
         self.size = max(0, after.size - before.size)
         self.count = max(0, after.count - before.count)
@@ -253,7 +273,7 @@ class Change:
         self.kept = after.kept
         self.holders = after.holders
 
-    def references(self, cell, watched):
+    def references(self, cell: int, watched: int) -> int:
         """References that containers gained to what one cell of a reading counts."""
         if cell >= len(FIXED):
             return self.held[cell - len(FIXED)]
@@ -262,7 +282,7 @@ class Change:
             cell, 0
         )
 
-    def steady_orphans(self):
+    def steady_orphans(self) -> list[tuple[str, int, int]]:
         """(type, number, bytes) of the orphans of which many calls left one."""
         return [
             (name, number, size)
@@ -270,19 +290,19 @@ class Change:
             if number * 24 >= self.calls
         ]
 
-    def kept_files(self):
+    def kept_files(self) -> int:
         """Python objects with an open file behind them."""
         return sum(n for name, n in self.opaque.items() if name in _FILES)
 
-    def python_threads(self):
+    def python_threads(self) -> int:
         """Threads that Python's own threading module knows."""
         return max(0, self.threads)
 
-    def behind(self):
+    def behind(self) -> list[str]:
         """Types of kept instances with native memory that their size does not tell."""
         return [name for name, number in self.opaque.items() if number * 4 >= self.calls]
 
-    def holder_text(self):
+    def holder_text(self) -> str:
         """What Python keeps of each call, and where."""
         kept = sorted(self.kept.items(), key=lambda pair: -pair[1])[:3]
         parts = [f"{round(number / self.calls, 2):g} {name}" for name, number in kept]

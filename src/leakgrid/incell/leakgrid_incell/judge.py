@@ -4,10 +4,18 @@ A leak adds the same at every call, however many there were before. A cache or p
 is full. A container that doubles grows in jumps that double with it. Noise also falls.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
 LEAK, SETTLED, IRREGULAR, UNCLEAR = "leak", "settled", "irregular", "unclear"
 
 
-def judge(values):
+def judge(values: Sequence[int]) -> str:
     """One word for readings at equal distances, all of them late.
 
     Nine or more readings of something that fluctuates by chance are in rising order once in
@@ -27,7 +35,7 @@ def judge(values):
     return UNCLEAR
 
 
-def doubles(windows):
+def doubles(windows: Sequence[tuple[int, int]]) -> bool:
     """Whether the growth doubles with the windows: a container that doubles without bound.
 
     ``windows`` are (calls, growth), each about twice as long as the one before, so that each holds
@@ -43,7 +51,7 @@ def doubles(windows):
     )
 
 
-def enough_calls(hits, tries, entries):
+def enough_calls(hits: int, tries: int, entries: int) -> int:
     """Calls after which a pool of ``entries`` is full, where ``hits`` of ``tries`` calls add one.
 
     None in so many tries: once in as many is taken for granted.

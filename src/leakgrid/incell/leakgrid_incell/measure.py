@@ -4,12 +4,22 @@ A reading is one row of a table that is made before the first round, because wha
 allocates would show in the next one.
 """
 
+from __future__ import annotations
+
 import gc
 import os
 import sys
 import time
 from array import array
 from itertools import chain
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from types import CodeType, ModuleType
+    from typing import Any
+
+    import pytest
 
 _LINUX = sys.platform.startswith("linux")
 _SETTLE_SECONDS = 1.0
@@ -25,40 +35,40 @@ class Meter:
     ``watched`` is a list of (object, its name); the names of a row's cells are FIXED, then those.
     """
 
-    def __init__(self, heap):
+    def __init__(self, heap: Callable[[], int]) -> None:
         self._heap = heap
         self._total = getattr(sys, "gettotalrefcount", None)
         self._threads = 0
         self._patience = _SETTLE_SECONDS
-        self.watched = []
-        self.names = []
+        self.watched: list[object] = []
+        self.names: list[str] = []
 
-    def watch(self, named):
+    def watch(self, named: Iterable[tuple[object, str]]) -> None:
         """Choose the objects whose references are counted; each once."""
-        unique = {}
+        unique: dict[int, tuple[object, str]] = {}
         for thing, name in named:
             unique.setdefault(id(thing), (thing, name))
         self.watched = [thing for thing, _ in unique.values()]
         self.names = [name for _, name in unique.values()]
 
-    def name(self, cell):
+    def name(self, cell: int) -> str:
         """What a cell of a row counts."""
         return FIXED[cell] if cell < len(FIXED) else self.names[cell - len(FIXED)]
 
-    def thing(self, cell):
+    def thing(self, cell: int) -> object:
         """The object whose references a cell counts; only of cells behind FIXED."""
         return self.watched[cell - len(FIXED)]
 
-    def is_text(self, cell):
+    def is_text(self, cell: int) -> bool:
         """Whether a cell counts the references to a string."""
         return cell >= len(FIXED) and type(self.thing(cell)) is str
 
-    def table(self, rows):
+    def table(self, rows: int) -> list[array[int]]:
         """Rows to read into. Everything is allocated here."""
         width = len(FIXED) + len(self.watched)
         return [array("q", bytes(8 * width)) for _ in range(rows)]
 
-    def read(self, row):
+    def read(self, row: array[int]) -> None:
         """Read everything into a row."""
         count = sys.getrefcount
         row[THREADS] = self._settled_threads()
@@ -71,12 +81,12 @@ class Meter:
         row[TOTAL] = self._total() if self._total is not None else 0
         row[HEAP] = self._heap()
 
-    def start(self):
+    def start(self) -> None:
         """Note the threads that are there before the rounds."""
         self._threads = _threads()
         self._patience = _SETTLE_SECONDS
 
-    def _settled_threads(self):
+    def _settled_threads(self) -> int:
         """A thread that has been joined may still be exiting: wait for it for a moment."""
         pause, limit = 0.0005, time.monotonic() + self._patience
         count = _threads()
@@ -89,13 +99,13 @@ class Meter:
         return count
 
 
-def _threads():
+def _threads() -> int:
     return len(os.listdir("/proc/self/task")) if _LINUX else 0
 
 
-def open_files():
+def open_files() -> dict[str, int]:
     """The target of every open descriptor (proc(5)), sockets and pipes without their number."""
-    found = {}
+    found: dict[str, int] = {}
     if _LINUX:
         for number in os.listdir("/proc/self/fd"):
             try:
@@ -109,9 +119,9 @@ def open_files():
     return found
 
 
-def thread_names():
+def thread_names() -> dict[str, int]:
     """How many threads of each name (proc(5), comm: at most 15 characters)."""
-    found = {}
+    found: dict[str, int] = {}
     if _LINUX:
         for number in os.listdir("/proc/self/task"):
             try:
@@ -123,7 +133,7 @@ def thread_names():
     return found
 
 
-def gained(before, after):
+def gained(before: Mapping[str, int], after: Mapping[str, int]) -> list[tuple[str, int]]:
     """(name, number) of what there is more of now, most first."""
     more = [(name, number - before.get(name, 0)) for name, number in after.items()]
     return sorted((pair for pair in more if pair[1] > 0), key=lambda pair: -pair[1])
@@ -132,13 +142,13 @@ def gained(before, after):
 class Targets:
     """The extension's own objects: what its libraries define, or its modules lead to."""
 
-    def __init__(self, libraries):
-        self._real = {}
+    def __init__(self, libraries: Iterable[str]) -> None:
+        self._real: dict[str, str] = {}
         self._paths = {os.path.realpath(path) for path in libraries}
-        self._ranges = []
-        self._types = {}
+        self._ranges: list[tuple[int, int]] = []
+        self._types: dict[int, type] = {}
 
-    def refresh(self, objects=None):
+    def refresh(self, objects: Sequence[object] | None = None) -> None:
         """Look for new types among ``objects`` (default: everything that is tracked)."""
         self._ranges = _mapped(self._paths)
         everything = gc.get_objects() if objects is None else objects
@@ -150,7 +160,7 @@ class Targets:
                 if isinstance(value, type) and value.__flags__ & (1 << 9):
                     self._types.setdefault(id(value), value)
 
-    def modules(self):
+    def modules(self) -> list[ModuleType]:
         """Modules that live in the extension's libraries, and their submodules without a file."""
         found = {}
         for module in list(sys.modules.values()):
@@ -166,7 +176,7 @@ class Targets:
                     waiting.append(value)
         return list(found.values())
 
-    def named(self):
+    def named(self) -> Iterator[tuple[object, str]]:
         """(object, name) of every type, its attributes, and every module's functions, constants."""
         for kind in self._types.values():
             name = type_name(kind)
@@ -179,19 +189,19 @@ class Targets:
                 if not _is_common(value) and not attribute.startswith("__"):
                     yield value, f"{module.__name__}.{attribute}"
 
-    def _real_path(self, path):
+    def _real_path(self, path: str) -> str:
         """Links followed, once per path: every test asks for every module's."""
         if path not in self._real:
             self._real[path] = os.path.realpath(path)
         return self._real[path]
 
-    def _defines(self, kind):
+    def _defines(self, kind: type) -> bool:
         """Whether one of the extension's libraries defines this type: its slots lead there."""
         slots = slots_of(kind)
         return any(low <= slot < high for low, high in self._ranges for slot in slots)
 
 
-def of_test(item):
+def of_test(item: pytest.Item) -> Iterator[tuple[object, str]]:
     """(object, name) of a test's own constants and its module's globals: leaked arguments."""
     function = getattr(item, "function", None)
     function = getattr(function, "__wrapped__", function)
@@ -205,7 +215,7 @@ def of_test(item):
             yield value, "{}.{}".format(getattr(module, "__name__", "?"), name)
 
 
-def _constants(code, depth):
+def _constants(code: CodeType | None, depth: int) -> Iterator[object]:
     for value in getattr(code, "co_consts", ()):
         if isinstance(value, (str, bytes, float, tuple, frozenset, complex, int)):
             yield value
@@ -213,7 +223,7 @@ def _constants(code, depth):
             yield from _constants(value, depth - 1)
 
 
-def _is_common(value):
+def _is_common(value: object) -> bool:
     """Shared by everything that runs: counted apart, or with no meaning for one extension."""
     if value is None or value is ... or isinstance(value, (bool, type(sys))):
         return True
@@ -222,7 +232,7 @@ def _is_common(value):
     return isinstance(value, (str, bytes, tuple)) and len(value) <= 1
 
 
-def type_name(kind):
+def type_name(kind: type) -> str:
     """A type's module and qualified name; of a builtin one only the name."""
     module = getattr(kind, "__module__", None)
     name = getattr(kind, "__qualname__", None) or kind.__name__
@@ -234,7 +244,7 @@ def type_name(kind):
 _SIZE_OFFSET, _SLOT_OFFSETS = 32, (48, 184, 304, 312)  # tp_basicsize; dealloc, traverse, alloc, new
 
 
-def _layout_known():
+def _layout_known() -> Any:
     """CPython's PyTypeObject on a 64-bit build with the usual object header (Include/cpython)."""
     try:
         import ctypes
@@ -256,14 +266,14 @@ def _layout_known():
 _word = _layout_known() if sys.implementation.name == "cpython" else None
 
 
-def slots_of(kind):
+def slots_of(kind: type) -> Sequence[int]:
     """Addresses of a type's functions that tell where it was defined, the destructor first."""
     if _word is None:
         return ()
     return [_word.from_address(id(kind) + offset).value for offset in _SLOT_OFFSETS]
 
 
-def _mapped(paths):
+def _mapped(paths: set[str]) -> list[tuple[int, int]]:
     """Address ranges of the given files in this process."""
     ranges = []
     if _LINUX:
@@ -276,6 +286,6 @@ def _mapped(paths):
     return ranges
 
 
-def all_named(targets, item):
+def all_named(targets: Targets, item: pytest.Item) -> Iterator[tuple[object, str]]:
     """(object, name) of all whose references are counted in a test."""
     return chain(targets.named(), of_test(item))

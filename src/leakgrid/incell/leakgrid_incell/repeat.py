@@ -5,28 +5,37 @@ wider scope stay alive: pytest tears down what the next test does not need, so a
 that a stand-in of the same test comes next (the test itself would count as still set up).
 """
 
+from __future__ import annotations
+
 import copy
+from typing import TYPE_CHECKING
 
 import pytest
 from _pytest.runner import runtestprotocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
 
 
 class Repeater:
     """A pytest plugin: while it repeats, it runs the protocol itself and keeps the reports."""
 
-    def __init__(self):
-        self._item = None
-        self.reports = ()
+    def __init__(self) -> None:
+        self._item: pytest.Item | None = None
+        self.reports: Sequence[pytest.TestReport] = ()
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(self, item, nextitem):
+    def pytest_runtest_protocol(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> bool | None:
         """Run the phases of the test that is being repeated; leave all others to pytest."""
         if self._item is not item:
             return None
         self.reports = runtestprotocol(item, log=False, nextitem=nextitem)
         return True
 
-    def once(self, item, stand_in):
+    def once(self, item: pytest.Item, stand_in: pytest.Item) -> str:
         """One repetition. Return what was different from a pass, or an empty string."""
         piles = _Piles(item)
         self._item, self.reports = item, ()
@@ -40,12 +49,21 @@ class Repeater:
             piles.clear()
 
 
-def stand_in(item):
+class Subject:
+    """A test that is repeated: ``note`` tells the watcher that it is still alive."""
+
+    __slots__ = ("item", "note", "stand_in")
+
+    def __init__(self, item: pytest.Item, stand_in: pytest.Item, note: Callable[[], None]) -> None:
+        self.item, self.stand_in, self.note = item, stand_in, note
+
+
+def stand_in(item: pytest.Item) -> pytest.Item:
     """Another object in the same place, so that everything but the test itself stays set up."""
     return copy.copy(item)
 
 
-def tear_down(item, following):
+def tear_down(item: pytest.Item, following: pytest.Item | None) -> str:
     """Tear down what ``following`` (None: nothing more comes) does not need; return the error."""
     try:
         item.session._setupstate.teardown_exact(following)
@@ -56,18 +74,18 @@ def tear_down(item, following):
     return ""
 
 
-def use_same_names(config):
+def use_same_names(config: pytest.Config) -> None:
     """Let ``tmp_path`` take the same name in every repetition (pytest 7.3 and later).
 
     Kept directories get new numbers; on CPython 3.12 each new name is interned for ever when a
     path is split.
     """
-    factory = getattr(config, "_tmp_path_factory", None)
+    factory: Any = getattr(config, "_tmp_path_factory", None)
     if hasattr(factory, "_retention_policy"):
         factory._retention_policy = "failed"
 
 
-def use_same_examples():
+def use_same_examples() -> None:
     """Give hypothesis the same examples in every repetition, and no database that grows."""
     try:
         from hypothesis import settings
@@ -79,7 +97,7 @@ def use_same_examples():
     settings.load_profile("leakgrid")
 
 
-def _difference(reports):
+def _difference(reports: Sequence[pytest.TestReport]) -> str:
     if not reports:
         return "another plugin ran it instead"
     for report in reports:
@@ -93,7 +111,7 @@ def _difference(reports):
 class _Piles:
     """What pytest itself piles up for each run of a test, and the way back."""
 
-    def __init__(self, item):
+    def __init__(self, item: pytest.Item) -> None:
         self._item = item
         self._lengths = [
             (pile, len(pile))
@@ -121,7 +139,7 @@ class _Piles:
         )
         self._next = dict(self._numbers) if isinstance(self._numbers, dict) else {}
 
-    def clear(self):
+    def clear(self) -> None:
         for pile, length in self._lengths:
             del pile[length:]
         for name in set(self._stats) - self._known:
@@ -136,7 +154,7 @@ class _Piles:
                 del fixture._finalizers[length:]
         self._forget_instance()
 
-    def _forget_instance(self):
+    def _forget_instance(self) -> None:
         """Each run of a method gets an instance of its own; pytest 8.2 and later keep it."""
         names = self._item.__dict__
         if isinstance(getattr(self._item, "parent", None), pytest.Class):
@@ -147,7 +165,7 @@ class _Piles:
             names["_obj"] = self._object
 
 
-def _fixtures(item):
+def _fixtures(item: pytest.Item) -> Iterator[Any]:
     info = getattr(item, "_fixtureinfo", None)
     for fixtures in getattr(info, "name2fixturedefs", {}).values():
         for fixture in fixtures:

@@ -1,11 +1,29 @@
 """What the rounds of a test add up to: findings, what was dropped and why, what stays open."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from leakgrid_incell import judge, measure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+    from leakgrid_incell.holders import Change
+    from leakgrid_incell.measure import Meter
+
+    Gained = Sequence[tuple[str, int]]
 
 _HELD = 0.9  # of a count that the holders explain; the rest is what looking itself moves
 
 
-def result(status, why="", suspects=(), dropped=()):
+def result(
+    status: str,
+    why: str = "",
+    suspects: Iterable[dict[str, Any]] = (),
+    dropped: Iterable[str] = (),
+) -> dict[str, Any]:
     """The fields of a ``screened`` event.
 
     ``status``: flat, settled, held, irregular, leak, undecided, not-repeatable.
@@ -18,13 +36,15 @@ def result(status, why="", suspects=(), dropped=()):
     }
 
 
-def lost(references):
+def lost(references: Iterable[tuple[str, int]]) -> dict[str, Any]:
     """The outcome where nothing but references were lost: (name, how many per call)."""
     suspects = [_suspect("refs", "reference", name, number) for name, number in references]
     return result("leak", suspects=suspects)
 
 
-def held_by_python(meter, before, after, change):
+def held_by_python(
+    meter: Meter, before: Sequence[int], after: Sequence[int], change: Change
+) -> bool:
     """Whether Python's containers explain everything that grew between two rows."""
     return not change.steady_orphans() and all(
         _explained(meter, cell, new - old, change)
@@ -32,7 +52,7 @@ def held_by_python(meter, before, after, change):
     )
 
 
-def _explained(meter, cell, growth, change):
+def _explained(meter: Meter, cell: int, growth: int, change: Change) -> bool:
     if growth <= 0:
         return True
     if cell == measure.HEAP:
@@ -46,7 +66,7 @@ def _explained(meter, cell, growth, change):
     return change.references(cell, len(meter.watched)) >= growth
 
 
-def open_suspect(name, per_call, cell):
+def open_suspect(name: str, per_call: float, cell: int) -> dict[str, Any]:
     """Something that still grew, without a name for what it is."""
     detector = {measure.HEAP: "growth", measure.FDS: "fds", measure.THREADS: "threads"}
     suspect = _suspect(detector.get(cell, "refs"), "undecided", name, round(per_call, 4))
@@ -55,7 +75,15 @@ def open_suspect(name, per_call, cell):
     return suspect
 
 
-def conclude(meter, rows, change, windows, share, files, threads):
+def conclude(
+    meter: Meter,
+    rows: Sequence[Sequence[int]],
+    change: Change,
+    windows: Sequence[tuple[int, int]],
+    share: float,
+    files: Gained,
+    threads: Gained,
+) -> dict[str, Any]:
     """The outcome of the late windows."""
     words = {}
     for cell in range(len(rows[0])):
@@ -68,7 +96,9 @@ def conclude(meter, rows, change, windows, share, files, threads):
     return _Conclusion(meter, rows, change, words, share, files, threads).outcome()
 
 
-def _suspect(detector, kind, name, per_call, size=0):
+def _suspect(
+    detector: str, kind: str, name: str, per_call: float, size: float = 0
+) -> dict[str, Any]:
     return {
         "detector": detector,
         "kind": kind,
@@ -78,7 +108,7 @@ def _suspect(detector, kind, name, per_call, size=0):
     }
 
 
-def _usual(values):
+def _usual(values: Sequence[int]) -> int:
     """Growth over all windows, as most of them show it.
 
     What happened in one of them only (CPython made a cache for some function) is no slope.
@@ -92,21 +122,31 @@ def _usual(values):
 class _Conclusion:
     """Puts the measures of one test together, so that one leak is one finding."""
 
-    def __init__(self, meter, rows, change, words, share, files, threads):
+    def __init__(
+        self,
+        meter: Meter,
+        rows: Sequence[Sequence[int]],
+        change: Change,
+        words: Mapping[int, str],
+        share: float,
+        files: Gained,
+        threads: Gained,
+    ) -> None:
         self.meter, self.calls, self.change, self.words = meter, change.calls, change, words
         self.share = share  # of the calls that add anything
         self.files, self.threads = files, threads
         self.growth = [a - b for a, b in zip(rows[-1], rows[0])]
         self.growth[measure.HEAP] = _usual([row[measure.HEAP] for row in rows])
-        self.suspects, self.dropped = [], []
+        self.suspects: list[dict[str, Any]] = []
+        self.dropped: list[str] = []
 
-    def leaks(self, cell):
+    def leaks(self, cell: int) -> bool:
         return self.words.get(cell) == judge.LEAK
 
-    def rate(self, number):
+    def rate(self, number: float) -> float:
         return round(number / self.calls, 4)
 
-    def outcome(self):
+    def outcome(self) -> dict[str, Any]:
         self._descriptors()
         self._threads()
         drifting = self._references()
@@ -129,7 +169,7 @@ class _Conclusion:
             return result("irregular", "it rises and falls, without a slope")
         return result("settled", "it stopped growing")
 
-    def _descriptors(self):
+    def _descriptors(self) -> None:
         if not self.leaks(measure.FDS):
             return
         if self.change.kept_files() * 2 >= self.growth[measure.FDS]:
@@ -138,13 +178,13 @@ class _Conclusion:
         for name, number in self.files[:3]:
             self.suspects.append(_suspect("fds", "descriptor", name, self.rate_of(number, "fds")))
 
-    def rate_of(self, number, which):
+    def rate_of(self, number: int, which: str) -> float:
         """Per call, scaled to the late windows: names were only listed before and after them."""
         total = sum(n for _, n in (self.files if which == "fds" else self.threads))
         cell = measure.FDS if which == "fds" else measure.THREADS
         return round(self.growth[cell] / self.calls * number / max(1, total), 4)
 
-    def _threads(self):
+    def _threads(self) -> None:
         if not self.leaks(measure.THREADS):
             return
         if self.change.python_threads() * 2 >= self.growth[measure.THREADS]:
@@ -155,7 +195,7 @@ class _Conclusion:
                 _suspect("threads", "thread", name, self.rate_of(number, "threads"))
             )
 
-    def _references(self):
+    def _references(self) -> list[tuple[str, int]]:
         """(name, growth) of what drifts and is not held by containers."""
         drifting = []
         watched = len(self.meter.watched)
@@ -177,15 +217,15 @@ class _Conclusion:
             drifting.append(("total references", self.growth[measure.TOTAL]))
         return drifting
 
-    def _heap(self, drifting):
+    def _heap(self, drifting: list[tuple[str, int]]) -> list[tuple[str, int]]:
         """Heap bytes: orphans by type, instances by their drifting type, else plain memory."""
         change, size = self.change, self.growth[measure.HEAP]
         orphans = change.steady_orphans()
         if orphans:
             for name, number, own in orphans:
-                share = size if len(orphans) == 1 else own
+                bytes_ = size if len(orphans) == 1 else own
                 self.suspects.append(
-                    _suspect("growth", "object", name, self.rate(number), self.rate(share))
+                    _suspect("growth", "object", name, self.rate(number), self.rate(bytes_))
                 )
             names = {"type " + name for name, _, _ in orphans}
             return [(name, growth) for name, growth in drifting if name not in names]
@@ -210,7 +250,7 @@ class _Conclusion:
         self._memory(rest)
         return drifting
 
-    def _memory(self, rest):
+    def _memory(self, rest: int) -> None:
         change = self.change
         if change.interned * 4 >= self.calls:
             self.dropped.append(

@@ -1,0 +1,297 @@
+"""The rounds of one test: how often it is called, and what the readings between say.
+
+A test is flat as soon as one round leaves heap, references, files and threads where they were. One
+that is not is chased through rounds that double, until it is flat, or what grows is held by
+Python's containers, or enough calls have passed that any pool of the agreed size is full.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from array import array
+from typing import TYPE_CHECKING
+
+from leakgrid_incell import judge, measure, verdicts, words
+from leakgrid_incell.holders import Change, Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from leakgrid_incell.repeat import Subject
+    from leakgrid_incell.screen import Screen
+
+SHORT = (3, 4, 8)  # calls of the first rounds, each as many as there were before
+SCANNED = 8  # calls of a round between two looks at where references live
+MOST_SCANNED = 16  # objects to look for
+LOOK_AFTER = 24  # calls after which the holders are looked at, to drop the obvious early
+SINGLES = 12
+WINDOWS = 8
+POOL = 200  # entries: a pool of up to so many is full before anything is called a leak
+MOST_WINDOWS = 16
+SMALLEST_BLOCK = 32  # bytes, of glibc's malloc on 64-bit machines
+# CPython 3.8 to 3.10 makes a cache for each code object at its 1,024th run (ceval.c, opcache); from
+# 3.11 on, code is specialised after a few. pytest's own code runs once per call.
+MACHINERY_CALLS = 1100 if sys.version_info < (3, 11) else 40
+MACHINERY_SECONDS = 2.0
+MOST_BYTES = 256 * 1024 * 1024
+
+
+class Unrepeatable(Exception):
+    """A repetition did not do what the first run did."""
+
+
+class OutOfTime(Exception):
+    """The budget was used up before the growth could be told apart."""
+
+
+class Rounds:
+    """The rounds of one test."""
+
+    def __init__(self, screen: Screen, subject: Subject, budget: float) -> None:
+        self._screen, self._subject = screen, subject
+        self._note = subject.note
+        self._meter = screen.meter
+        self._limit = time.monotonic() + budget
+        self.calls = 1  # the one for the outcome
+        # Calls of each window that doubled, and what the heap grew in it.
+        self._counts, self._growths = (array("q", bytes(8 * 2 * MOST_WINDOWS)) for _ in range(2))
+        self._windows = 0
+        self._rows: list[array[int]] = []
+        self._pair: tuple[Sequence[int], Sequence[int]] = ((), ())
+
+    # -- the schedule -------------------------------------------------------------------------
+
+    def screen(self) -> dict[str, Any]:
+        """The outcome. Raises Unrepeatable, OutOfTime."""
+        screen, meter = self._screen, self._meter
+        limit = time.monotonic() + MACHINERY_SECONDS
+        while screen.machinery < MACHINERY_CALLS and time.monotonic() < limit:
+            screen.machinery += 1
+            self._call(1)
+        screen.settle()
+        fresh = gc.get_objects()
+        screen.targets.refresh([o for o in fresh if isinstance(o, type)])
+        del fresh
+        meter.watch(measure.all_named(screen.targets, self._subject.item))
+        gc.freeze()
+        meter.start()
+        # Nothing that is made between two readings may stay: it would show in the second one.
+        rows = self._rows = meter.table(len(SHORT))
+        pairs = list(zip(rows, rows[1:]))
+        for number in range(len(SHORT)):
+            self._call(SHORT[number])
+            self._read(rows[number])
+            if number:
+                self._pair = pairs[number - 1]
+                if not _grown(*self._pair):
+                    return verdicts.result("flat")
+        return self._lost(rows) or self._chase()
+
+    def _lost(self, rows: list[array[int]]) -> dict[str, Any] | None:
+        """The outcome where references were lost, exactly as many at each call, and nothing else.
+
+        No more words hold the object's address then (see :mod:`leakgrid_incell.words`), in each of
+        two windows; without that proof, or with anything else that grew, this says nothing.
+        """
+        slopes = _slopes(rows, SHORT)
+        cells = [cell for cell in slopes if cell != measure.TOTAL]
+        if not 0 < len(cells) <= MOST_SCANNED or min(cells) < len(measure.FIXED):
+            return None
+        things = [self._meter.thing(cell) for cell in cells]
+        held = self._words(things)
+        for _ in range(2):
+            self._read(rows[0])
+            self._call(SCANNED)
+            self._read(rows[1])
+            if not held or _slopes(rows[:2], (0, SCANNED)) != slopes:
+                return None
+            before, held = held, self._words(things)
+            gained = [now - then for then, now in zip(before, held)]
+            if any(4 * more > slopes[cell] * SCANNED for cell, more in zip(cells, gained)):
+                return None
+        return verdicts.lost((self._meter.name(cell), slopes[cell]) for cell in cells)
+
+    def _words(self, things: Sequence[object]) -> list[int]:
+        self._screen.settle()
+        self._note()
+        return words.count(things)
+
+    def _chase(self) -> dict[str, Any]:
+        """Rounds that double, until something can be said."""
+        rows = self._rows = self._meter.table(MOST_WINDOWS + 2)
+        first = rows.pop()
+        self._note_names()
+        start: Snapshot | None = None
+        began = 0
+        self._read(rows[0])
+        while self.calls < self._enough():
+            before, after = rows[self._windows], rows[self._windows + 1]
+            if start is None and self.calls >= LOOK_AFTER:
+                start, began = self._snapshot(), self.calls
+                self._read(before)
+                first[:] = before
+            if self._flat_window(before, after):
+                return verdicts.result("settled", f"flat after {self.calls // 2} calls")
+            if start is not None and self.calls == 2 * began:
+                change = Change(start, self._snapshot(began, start), began)
+                if verdicts.held_by_python(self._meter, first, after, change):
+                    return verdicts.result("held", change.holder_text())
+                del change
+                self._read(after)
+        return self._late()
+
+    def _flat_window(self, before: array[int], after: array[int]) -> bool:
+        """As many calls again as there were; whether nothing grew."""
+        count = self.calls
+        self._call(count)
+        self._read(after)
+        self._pair = before, after
+        self._add_window(count, before, after)
+        return not _grown(before, after)
+
+    def _add_window(self, count: int, before: array[int], after: array[int]) -> None:
+        self._counts[self._windows] = count
+        self._growths[self._windows] = after[measure.HEAP] - before[measure.HEAP]
+        self._windows += 1
+
+    def _note_names(self) -> None:
+        self._files, self._names = measure.open_files(), measure.thread_names()
+
+    def _enough(self) -> int:
+        """Calls before the late windows: fewer for files and threads, which cost more."""
+        before, after = self._pair
+        if any(after[cell] > before[cell] for cell in (measure.FDS, measure.THREADS)):
+            return POOL // 4
+        return POOL + POOL // 4
+
+    def _late(self) -> dict[str, Any]:
+        """Windows of equal length, after which a slope is a leak."""
+        rows = self._rows
+        hits = self._singles()
+        if self._enough() > POOL:
+            self._read(rows[0])
+            while self.calls < judge.enough_calls(hits, SINGLES, POOL):
+                if self._flat_window(*rows[:2]):
+                    return verdicts.result("settled", f"flat after {self.calls // 2} calls")
+                rows[0][:] = rows[1]
+        for _ in range(2):
+            length = max(8, self.calls // WINDOWS)
+            self._note_names()
+            start = self._snapshot()
+            self._read(rows[0])
+            used = self._windows_of(length, rows)
+            calls = length * (used - 1)
+            change = Change(start, self._snapshot(calls, start), calls)
+            self._add_window(calls, rows[0], rows[used - 1])
+            outcome = verdicts.conclude(
+                self._meter,
+                rows[:used],
+                change,
+                list(zip(self._counts, self._growths))[: self._windows],
+                hits / SINGLES,
+                measure.gained(self._files, measure.open_files()),
+                measure.gained(self._names, measure.thread_names()),
+            )
+            if outcome["status"] != "unclear":
+                return outcome
+        return verdicts.result("undecided", why=outcome["why"], suspects=outcome["suspects"])
+
+    def _windows_of(self, length: int, rows: list[array[int]]) -> int:
+        """Read a row after each window; return the number of rows that were filled."""
+        for used, row in enumerate(rows[1 : WINDOWS + 1], 2):
+            self._call(length)
+            self._read(row)
+            if row[measure.HEAP] - rows[0][measure.HEAP] > MOST_BYTES:
+                return used
+        return WINDOWS + 1
+
+    def _singles(self) -> int:
+        """How many of some single calls add anything."""
+        before, after = self._rows[:2]
+        self._read(before)
+        hits = 0
+        for _ in range(SINGLES):
+            self._call(1)
+            self._read(after)
+            hits += bool(_grown(before, after))
+            before, after = after, before
+        return hits
+
+    def open_suspects(self) -> list[dict[str, Any]]:
+        """What was still growing when the time was over."""
+        if not self._windows:
+            return []
+        before, after = self._pair
+        return [
+            verdicts.open_suspect(
+                self._meter.name(cell),
+                (after[cell] - before[cell]) / self._counts[self._windows - 1],
+                cell,
+            )
+            for cell in _grown(before, after)
+        ]
+
+    # -- one step -----------------------------------------------------------------------------
+
+    def _call(self, times: int) -> None:
+        subject = self._subject
+        for _ in range(times):
+            if time.monotonic() > self._limit:
+                raise OutOfTime(
+                    f"it still grew after {self.calls} calls, when its time was over: a pool may "
+                    "still have been filling"
+                )
+            self._note()
+            why = self._screen.repeater.once(subject.item, subject.stand_in)
+            self.calls += 1
+            if why:
+                raise Unrepeatable(f"call {self.calls}: {why}")
+
+    def _read(self, row: array[int]) -> None:
+        self._screen.settle()
+        self._meter.read(row)
+
+    def _snapshot(self, born: int = 0, before: Snapshot | None = None) -> Snapshot:
+        """Look at who holds what; the collector's old objects are frozen again behind it."""
+        self._screen.settle()
+        young = gc.get_objects() if born else []
+        watched = self._meter.watched + self._screen.constants
+        self._note()
+        found = Snapshot(watched, young, born, before)
+        del young, watched
+        self._screen.settle()
+        gc.freeze()
+        return found
+
+
+def _grown(before: Sequence[int], after: Sequence[int]) -> list[int]:
+    """The cells that grew. Heap that moves by less than the smallest block did not.
+
+    The allocator hands out a remainder that is too small to be a block of its own together with
+    the block before it: the same blocks may count up to 16 bytes more or less (malloc.c, MINSIZE).
+    """
+    grown = [cell for cell, value in enumerate(after) if value > before[cell]]
+    small = after[measure.HEAP] - before[measure.HEAP] < SMALLEST_BLOCK
+    return grown[1:] if small and grown and grown[0] == measure.HEAP else grown
+
+
+def _slopes(rows: Sequence[array[int]], counts: Sequence[int]) -> dict[int, int]:
+    """References that each object gained per call: the same whole number in every round.
+
+    Empty where a count is not as steady, where descriptors or threads grew, or where the heap grew
+    in every round. ``counts`` are the calls before each row.
+    """
+    slopes: dict[int, int] = {}
+    still = False
+    for before, after, calls in zip(rows, rows[1:], counts[1:]):
+        grown = {cell: after[cell] - before[cell] for cell in _grown(before, after)}
+        still = grown.pop(measure.HEAP, 0) == 0 or still
+        steps = {cell: growth // calls for cell, growth in grown.items()}
+        exact = all(growth == steps[cell] * calls for cell, growth in grown.items())
+        if not exact or (slopes and steps != slopes):
+            return {}
+        slopes = steps
+    return slopes if still else {}

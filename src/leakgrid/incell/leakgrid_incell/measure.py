@@ -14,6 +14,8 @@ from array import array
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from leakgrid_incell import tracing
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import CodeType, ModuleType
@@ -79,7 +81,7 @@ class Meter:
         row[EMPTY] = count(())
         row[INTS] = sum(map(count, _SMALL))
         row[TOTAL] = self._total() if self._total is not None else 0
-        row[HEAP] = self._heap()
+        row[HEAP] = self._heap() - tracing.kept
 
     def start(self) -> None:
         """Note the threads that are there before the rounds."""

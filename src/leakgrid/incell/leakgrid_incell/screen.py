@@ -38,6 +38,7 @@ class Screen:
     ) -> None:
         self._settings = settings
         self._journal = journal
+        self._requests = requests
         self.repeater = Repeater()
         self.meter = measure.Meter(requests.heap)
         self.targets = measure.Targets(plan["libraries"])
@@ -49,7 +50,7 @@ class Screen:
         """Once per process that runs tests, before the first of them."""
         config.pluginmanager.register(self.repeater, "leakgrid-repeater")
         use_same_names(config)
-        tracing.install()
+        tracing.install(self._requests.heap)
         self._caches = Caches()
         self.targets.refresh()
 

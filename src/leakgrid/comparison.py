@@ -104,23 +104,36 @@ def compare_baseline(result: CellResult, baseline: Baseline | None) -> Compariso
 def compare_results(before: CellResult, after: CellResult) -> Comparison:
     """Match two results, of two PyO3 versions as a rule: by id first, then by cause.
 
-    A later result in which not everything ran makes no finding gone. Findings whose tests were all
-    left out of an earlier, partial result are left out: nobody knows whether they are new.
+    A later result in which not everything ran makes no finding gone. Findings whose tests, or whose
+    detector, were left out of a partial result are left out: nobody knows whether they are new.
     """
-    later: Sequence[Finding] = after.findings
-    if before.partial:
-        later = [f for f in later if not f.tests or any(t in before.tests for t in f.tests)]
+    later = _could_show(before, after.findings)
     same, old, new = _match(before.findings, later, _by_id)
     cycles, old, new = _match_cycles(old, new)
     alike, old, new = _match(old, new, cause_key)
     held, new = _held_before(new, before)
     pairs = [*same, *cycles, *alike, *held]
     split = [_by_test(entry, before, after) for entry in pairs]
+    missing = _could_show(after, [*old, *(f for _, gone, _ in split for f in gone)])
+    ended = is_complete(replace(after, partial=False))
+    whole = not after.partial or before.tests.keys() <= after.tests.keys()
     return _sort(
         [entry for entry, _, _ in split],
-        [*old, *(f for _, gone, _ in split for f in gone)] if is_complete(after) else [],
+        missing if ended and whole else [],
         [*new, *(f for _, _, more in split for f in more)],
     )
+
+
+def _could_show(result: CellResult, findings: Iterable[Finding]) -> list[Finding]:
+    """The findings that a result would show: it ran their tests, and their detector."""
+    if not result.partial:
+        return list(findings)
+    off = {text.removesuffix(" (switched off)") for text in result.not_checked}
+    return [
+        f
+        for f in findings
+        if f.detector not in off and (not f.tests or any(t in result.tests for t in f.tests))
+    ]
 
 
 def _by_test(

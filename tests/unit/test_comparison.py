@@ -238,3 +238,22 @@ def test_the_subject_goes_before_the_summary():
     assert subject(reference("type A")) == "type A"
     assert subject(replace(reference("type A"), subject="type B")) == "type B"
     assert subject(finding("a")) == ""
+
+
+def test_a_detector_that_was_off_makes_nothing_new_and_nothing_gone():
+    off = ("memcheck (switched off)",)
+    native = result(reference("type A"), partial=True, not_checked=off)
+    whole = result(finding("a"))
+    assert told(whole, native) == {
+        "new": ["references to types of the extension lost with each call"]
+    }
+    assert told(native, whole) == {
+        "gone": ["references to types of the extension lost with each call"]
+    }
+
+
+def test_a_partial_result_makes_gone_what_its_tests_would_have_shown():
+    part = result(partial=True, tests={"t::b": TestRecord("passed")})
+    assert compare_results(result(finding("a")), part).gone == ()
+    both = result(finding("a"), partial=True)
+    assert len(compare_results(both, result(partial=True)).gone) == 1

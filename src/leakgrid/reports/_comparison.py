@@ -24,7 +24,7 @@ def render_comparison(
         if found[state]:
             lines.append(f"{paint(state, style)}: {_count(found[state])}")
         for cause in found[state]:
-            lines += _cause(cause)
+            lines += _cause(cause, state)
     known = len(comparison.known)
     lines.append(f"known on both sides: {known}" if known else "nothing is known on both sides")
     if not (comparison.new or comparison.changed or comparison.gone):
@@ -40,28 +40,39 @@ def _count(found: tuple[Cause, ...]) -> str:
     return f"{len(found)} cause{'s' if len(found) > 1 else ''} ({findings} findings)"
 
 
-def _cause(cause: Cause) -> list[str]:
+def _cause(cause: Cause, state: str) -> list[str]:
     if len(cause.entries) == 1:
-        return _entry(cause.entries[0])
+        return _entry(cause.entries[0], _alone(cause.entries[0], state))
     lines = [f"  {common.one_line(cause.title)}: {len(cause.entries)} findings"]
     for entry in cause.entries[:_SHOWN]:
-        lines += [f"  {line}" for line in _entry(entry)]
+        lines += [f"  {line}" for line in _entry(entry, _alone(entry, state))]
     rest = len(cause.entries) - _SHOWN
     return [*lines, f"    and {rest} more like these"] if rest > 0 else lines
 
 
+def _alone(entry: Entry, state: str) -> str:
+    """Of a cause that is on both sides, what one side shows here and the other elsewhere only."""
+    if state != "changed":
+        return ""
+    return "elsewhere before" if entry.before is None else "elsewhere now"
+
+
 def _side(name: str, result: CellResult) -> str:
     text = f"{name + ':':<8}{common.cell_id(result)}, {result.verdict}"
-    return common.one_line(text + (", part of the tests only" if result.partial else ""))
+    off = any(item.endswith("(switched off)") for item in result.not_checked)
+    part = ", some detectors only" if off else ", part of the tests only"
+    return common.one_line(text + (part if result.partial else ""))
 
 
-def _entry(entry: Entry) -> list[str]:
+def _entry(entry: Entry, alone: str = "") -> list[str]:
     side = entry.after or entry.before
     if side is None:
         return []
     lines = [f"  {side.id}  owner: {side.owner}, {_what(side)}"]
-    if entry.before is not None and entry.after is not None:
-        lines[0] += f", before: {common.amount(entry.before)}"
+    if entry.before is None or entry.after is None:
+        lines[0] += f", {alone}" if alone else ""
+    elif before := common.amount(entry.before):
+        lines[0] += f", before: {before}"
     if side.tests:
         lines.append(f"    tests: {common.some(side.tests)}")
     if isinstance(side, Finding):

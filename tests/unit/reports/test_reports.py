@@ -18,9 +18,10 @@ import pytest
 from leakgrid import reports
 from leakgrid.comparison import Comparison, compare_results
 from leakgrid.errors import UsageError
-from leakgrid.finding import Finding
+from leakgrid.finding import Finding, TestRecord
 from leakgrid.reports import _common as common
 from leakgrid.reports import terminal
+from leakgrid.signature import Owner
 from leakgrid.verdict import Verdict, exit_code
 
 HERE = Path(__file__).resolve().parent
@@ -125,6 +126,25 @@ def test_a_comparison_tells_both_sides() -> None:
     ]
     assert "one::Map::insert  src/lib.rs:123" in text
     assert "known on both sides: 1" in text
+
+
+def test_one_cause_in_many_findings_is_told_once() -> None:
+    def lost(name: str) -> Finding:
+        summary = f"1 reference(s) to type {name} lost per call"
+        return Finding("refs", "reference", name * 12, Owner.UNKNOWN, ("t::a",), 1, summary=summary)
+
+    clean = replace(scenes.CLEAN[0], tests={"t::a": TestRecord("passed")})
+    before, after = (
+        replace(clean, findings=(lost("a"),)),
+        replace(clean, findings=tuple(map(lost, "bcdef"))),
+    )
+    text = reports.render_comparison(clean, after, compare_results(clean, after))
+    assert "new: 1 cause (5 findings)\n" in text
+    assert "  references to types of the extension lost with each call: 5 findings\n" in text
+    assert "    and 2 more like these\n" in text
+    text = reports.render_comparison(before, after, compare_results(before, after))
+    assert "new:" not in text
+    assert text.count("elsewhere before") > 0
 
 
 def test_a_comparison_without_difference_says_so() -> None:

@@ -113,7 +113,13 @@ def accept(result: CellResult, previous: Baseline | None, reason: str) -> Baseli
             next="Say why it may stay: leakgrid accept CELL --reason 'upstream bug, see ...'",
         )
     complete = is_complete(result)
-    entries = {} if complete else dict(kept)
+    # What a detector that did not run would say is not known: its entries stay.
+    unseen = {
+        name: entry
+        for name, entry in kept.items()
+        if result.detectors and entry.detector not in result.detectors
+    }
+    entries = unseen if complete else dict(kept)
     for finding in result.findings:
         entries[finding.id] = _accepted(finding, kept.get(finding.id), reason, complete)
     measured = measured_tests(result.tests)

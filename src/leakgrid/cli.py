@@ -9,7 +9,7 @@ from pathlib import Path
 
 from leakgrid import __version__, commands
 from leakgrid.errors import LeakgridError
-from leakgrid.measurement import DETECTORS
+from leakgrid.measurement import DEFAULT, DETECTORS
 
 _EPILOG = """exit codes:
   0  clean, known or improved     3  not evaluated (unsupported, build or tests failed, no tests)
@@ -66,6 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_accept(subcommands)
     _add_report(subcommands)
     _add_suppressions(subcommands)
+    _add_plugin(subcommands)
     return parser
 
 
@@ -129,9 +130,9 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detectors",
         type=_detectors,
-        default=DETECTORS,
+        default=DEFAULT,
         metavar="NAMES",
-        help=f"only these, comma-separated, of {', '.join(DETECTORS)}; without memcheck no "
+        help=f"comma-separated, of {', '.join(DETECTORS)} (default: memcheck); without memcheck no "
         "Valgrind is needed and growth has sizes but no stacks",
     )
     parser.add_argument("--fresh", action="store_true", help="run again although nothing changed")
@@ -202,6 +203,16 @@ def _add_suppressions(subcommands: argparse._SubParsersAction[argparse.ArgumentP
         help="default: .valgrind.supp (-: stdout)",
     )
     parser.set_defaults(run=commands.suppressions)
+
+
+def _add_plugin(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subcommands.add_parser(
+        "plugin",
+        help="the environment for the pytest plugin alone, without a matrix",
+        description="env $(leakgrid plugin) python -m pytest -p leakgrid_incell.standalone "
+        "--leakgrid: repeats each test that passes and fails those that leak with each call.",
+    )
+    parser.set_defaults(run=commands.plugin)
 
 
 def _detectors(text: str) -> tuple[str, ...]:

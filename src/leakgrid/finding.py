@@ -119,6 +119,7 @@ class CellResult:
     ``"<leak kind>"`` to ``{"<owner>": {"blocks": n, "bytes": n}}``. ``canary`` says what planted
     leaks were seen. ``timing`` maps a stage to ``{"seconds": wall, "cpu": CPU seconds}``.
     ``not_checked`` names what was switched off or could not be seen, one sentence each.
+    ``detectors`` are those that ran (empty: not known).
     ``partial`` is true where only a selection of the tests ran (``-k``).
     """
 
@@ -138,6 +139,7 @@ class CellResult:
     timing: Mapping[str, Any] = field(default_factory=dict)
     not_checked: tuple[str, ...] = ()
     partial: bool = False
+    detectors: tuple[str, ...] = ()
     started: str = ""
     fingerprint: str = ""
 
@@ -161,6 +163,7 @@ class CellResult:
             "timing": dict(self.timing),
             "not_checked": list(self.not_checked),
             "partial": self.partial,
+            "detectors": list(self.detectors),
             "started": self.started,
             "fingerprint": self.fingerprint,
         }
@@ -193,6 +196,7 @@ class CellResult:
                 timing=dict(data.get("timing", {})),
                 not_checked=tuple(str(item) for item in data.get("not_checked", ())),
                 partial=bool(data.get("partial", False)),
+                detectors=tuple(str(item) for item in data.get("detectors", ())),
                 started=str(data.get("started", "")),
                 fingerprint=str(data.get("fingerprint", "")),
             )

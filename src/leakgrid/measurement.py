@@ -24,6 +24,8 @@ from leakgrid.verdict import Facts, Verdict, decide, exit_code
 MEMCHECK = "memcheck"
 DETECTORS = (MEMCHECK, *screen.DETECTORS, screen.CENSUS)
 """Every detector, by the name that ``--detectors`` takes."""
+DEFAULT = (MEMCHECK,)
+"""What runs unless asked otherwise; the native detectors are asked for until they cost less."""
 MOST_EXPLAINED = 60
 """Tests with growing memory that are repeated under memcheck, those first that took least time;
 the others keep the size that the native screen saw, without a stack."""
@@ -76,7 +78,7 @@ class Measurement:
     undefined: bool
     suppressions: tuple[Path, ...]
     allocators: tuple[str, ...]
-    detectors: tuple[str, ...] = DETECTORS
+    detectors: tuple[str, ...] = DEFAULT
 
     def run(self) -> Measured:
         """Screen, memcheck, explain, compare. Raises LeakgridError with a verdict or without."""
@@ -159,7 +161,7 @@ class Measurement:
         result = CellResult(
             "", {}, "", "", "", findings=findings, tests=tests, partial=self.partial
         )
-        return compare_baseline(result, self.baseline)
+        return compare_baseline(result, only_of(self.baseline, self.detectors))
 
     def _is_worse(self, second: MemcheckReport) -> bool:
         """Whether something looks like a regression, which one look is not enough to claim."""
@@ -277,7 +279,11 @@ class Measurement:
         )
 
     def _not_checked(self, seen: _Seen) -> tuple[str, ...]:
-        missing = [f"{name} (switched off)" for name in DETECTORS if name not in self.detectors]
+        missing = [
+            f"{name} (not asked for, see --detectors)"
+            for name in DETECTORS
+            if name not in self.detectors
+        ]
         if not self.undefined and MEMCHECK in self.detectors:
             missing.append("uses of uninitialised memory (--no-undefined)")
         if seen.first is not None and seen.first.loaded and "rust" not in seen.first.canary:
@@ -296,13 +302,21 @@ class Measurement:
 _WITHOUT_STACKS = ("refs", "fds", "threads")
 
 
+def only_of(baseline: Baseline | None, detectors: Sequence[str]) -> Baseline | None:
+    """The part of a baseline that these detectors can see: the rest is not gone, only not seen."""
+    if baseline is None:
+        return None
+    kept = tuple(entry for entry in baseline.entries if entry.detector in detectors)
+    return replace(baseline, entries=kept)
+
+
 def judge_again(stored: CellResult, baseline: Baseline | None, name: str) -> CellResult | None:
     """A stored result against the baseline of now; None where it has to be measured again.
 
     That is where something counts as new now that was not when it was measured (then it has had no
     confirming run), or where the run as a whole could not be trusted.
     """
-    compared = compare_baseline(stored, baseline)
+    compared = compare_baseline(stored, only_of(baseline, stored.detectors or DETECTORS))
     fresh = {entry.id for entry in compared.new} - set(stored.comparison.get("new", ()))
     if fresh:
         return None

@@ -16,7 +16,7 @@ from leakgrid.detectors.suite import Cellular
 from leakgrid.errors import Blind, LeakgridError
 from leakgrid.finding import CellResult
 from leakgrid.matrix import Cell, Target
-from leakgrid.measurement import DETECTORS, MEMCHECK, Measured, Measurement, judge_again
+from leakgrid.measurement import DEFAULT, MEMCHECK, Measured, Measurement, judge_again
 from leakgrid.process import scratch_folder
 from leakgrid.signature import Origins
 from leakgrid.stages import Progress, Stages
@@ -51,14 +51,14 @@ class Options:
     tests: tuple[str, ...] = ()
     pytest_args: tuple[str, ...] = ()
     undefined: bool = True
-    detectors: tuple[str, ...] = DETECTORS
+    detectors: tuple[str, ...] = DEFAULT
     fresh: bool = False
     suppressions: tuple[Path, ...] = ()
 
     @property
     def partial(self) -> bool:
         """Whether only a selection of the tests, or of the detectors, runs."""
-        return bool(self.tests or self.pytest_args or set(self.detectors) != set(DETECTORS))
+        return bool(self.tests or self.pytest_args or MEMCHECK not in self.detectors)
 
 
 def check(
@@ -282,6 +282,7 @@ class _CellRun:
             timing=self.stages.timing,
             not_checked=measured.not_checked,
             partial=self.options.partial,
+            detectors=self.options.detectors,
             started=self.started,
             fingerprint=self.fingerprint,
         )

@@ -17,6 +17,8 @@ from leakgrid.baseline import python_minor
 from leakgrid.comparison import Comparison, Entry, causes, compare_results, subject
 from leakgrid.console import Live
 from leakgrid.detectors import census
+from leakgrid.detectors.screen import ENVIRON
+from leakgrid.detectors.suite import INCELL
 from leakgrid.errors import Unsupported, UsageError
 from leakgrid.finding import CellResult, Finding
 from leakgrid.matrix import Cell, Target, load, target_from_pyproject, with_project_settings
@@ -290,6 +292,22 @@ def suppressions(options: argparse.Namespace) -> int:
         suppression.render(rules) or "# leakgrid has no rule for this: see suppressions/README.md\n"
     )
     _write(options.output, text)
+    return 0
+
+
+def plugin(options: argparse.Namespace) -> int:
+    """``leakgrid plugin``: variables for ``env``, so that any pytest run can load the screen."""
+    path = str(INCELL)
+    if any(character.isspace() for character in path):
+        raise UsageError(
+            "`env $(leakgrid plugin)` cannot take a folder with a blank in its name",
+            why=path,
+            next="Install leakgrid into another folder.",
+        )
+    if rest := os.environ.get("PYTHONPATH"):
+        path = f"{path}{os.pathsep}{rest}"
+    variables = {"PYTHONPATH": path, **ENVIRON}
+    print(*(f"{name}={value}" for name, value in variables.items()), sep="\n")
     return 0
 
 

@@ -81,7 +81,7 @@ class Meter:
         row[EMPTY] = count(())
         row[INTS] = sum(map(count, _SMALL))
         row[TOTAL] = self._total() if self._total is not None else 0
-        row[HEAP] = self._heap() - tracing.kept
+        row[HEAP] = self._heap() - tracing.kept()
 
     def start(self) -> None:
         """Note the threads that are there before the rounds."""

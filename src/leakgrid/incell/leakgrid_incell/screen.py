@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from leakgrid_incell.journal import Journal
     from leakgrid_incell.native import Requests
     from leakgrid_incell.repeat import Subject
+    from leakgrid_incell.standalone import Notes
 
 BUDGET = 20.0
 """Seconds for one test."""
@@ -34,7 +35,7 @@ class Screen:
         plan: dict[str, Any],
         settings: dict[str, Any],
         requests: Requests,
-        journal: Journal,
+        journal: Journal | Notes,
     ) -> None:
         self._settings = settings
         self._journal = journal

@@ -111,16 +111,15 @@ def compare_results(before: CellResult, after: CellResult) -> Comparison:
     same, old, new = _match(before.findings, later, _by_id)
     cycles, old, new = _match_cycles(old, new)
     alike, old, new = _match(old, new, cause_key)
-    held, new = _held_before(new, before)
-    pairs = [*same, *cycles, *alike, *held]
-    split = [_by_test(entry, before, after) for entry in pairs]
+    split = [_by_test(entry, before, after) for entry in (*same, *cycles, *alike)]
+    held, new = _held_before([*new, *(f for _, _, more in split for f in more)], before)
     missing = _could_show(after, [*old, *(f for _, gone, _ in split for f in gone)])
     ended = is_complete(replace(after, partial=False))
     whole = not after.partial or before.tests.keys() <= after.tests.keys()
     return _sort(
-        [entry for entry, _, _ in split],
+        [*(entry for entry, _, _ in split), *held],
         missing if ended and whole else [],
-        [*new, *(f for _, _, more in split for f in more)],
+        new,
     )
 
 

@@ -205,6 +205,9 @@ def test_growth_that_had_a_holder_before_is_changed():
     held = {"what": "growth in t::a", "why": "held by Python (list)"}
     before = result(dropped=(held,))
     assert list(told(before, result(growing("native-memory", "x")))) == ["changed"]
+    before = result(growing("object", "dict", "t::b"), dropped=(held,))
+    after = result(growing("object", "dict", "t::a", "t::b"))
+    assert list(told(before, after)) == ["changed", "known"]
     settled = {"what": "growth in t::a", "why": "it stopped growing"}
     assert list(told(result(dropped=(settled,)), result(growing("native-memory", "x")))) == ["new"]
 

@@ -237,6 +237,12 @@ def test_stacks_of_the_same_functions_of_pyo3_are_one_cause():
     assert sorted(len(cause.entries) for cause in found) == [1, 1, 2]
 
 
+def test_another_function_of_the_extension_is_new_under_the_same_functions_of_pyo3():
+    one = under_pyo3("a", ("pyo3::err::leak", Owner.PYO3), ("demo::one", Owner.EXTENSION))
+    two = under_pyo3("b", ("pyo3::err::leak", Owner.PYO3), ("demo::two", Owner.EXTENSION))
+    assert sorted(told(result(one), result(one, two))) == ["known", "new"]
+
+
 def test_the_subject_goes_before_the_summary():
     assert subject(reference("type A")) == "type A"
     assert subject(replace(reference("type A"), subject="type B")) == "type B"

@@ -105,7 +105,7 @@ def compare_results(before: CellResult, after: CellResult) -> Comparison:
     """Match two results, of two PyO3 versions as a rule: by id first, then by cause.
 
     A later result in which not everything ran makes no finding gone. Findings whose tests, or whose
-    detector, were left out of a partial result are left out: nobody knows whether they are new.
+    detector, one result left out are left out: nobody knows whether they are new, or gone.
     """
     later = _could_show(before, after.findings)
     same, old, new = _match(before.findings, later, _by_id)
@@ -125,14 +125,18 @@ def compare_results(before: CellResult, after: CellResult) -> Comparison:
 
 def _could_show(result: CellResult, findings: Iterable[Finding]) -> list[Finding]:
     """The findings that a result would show: it ran their tests, and their detector."""
-    if not result.partial:
-        return list(findings)
-    off = {text.removesuffix(" (switched off)") for text in result.not_checked}
+    off = _off(result)
     return [
         f
         for f in findings
-        if f.detector not in off and (not f.tests or any(t in result.tests for t in f.tests))
+        if f.detector not in off
+        and (not result.partial or not f.tests or any(t in result.tests for t in f.tests))
     ]
+
+
+def _off(result: CellResult) -> frozenset[str]:
+    """The detectors that did not run, as ``not_checked`` tells them: ``memcheck (why)``."""
+    return frozenset(text.partition(" (")[0] for text in result.not_checked)
 
 
 def _by_test(

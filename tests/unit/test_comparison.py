@@ -250,7 +250,7 @@ def test_the_subject_goes_before_the_summary():
 
 
 def test_a_detector_that_was_off_makes_nothing_new_and_nothing_gone():
-    off = ("memcheck (switched off)",)
+    off = ("memcheck (not asked for)",)
     native = result(reference("type A"), partial=True, not_checked=off)
     whole = result(finding("a"))
     assert told(whole, native) == {
@@ -259,6 +259,12 @@ def test_a_detector_that_was_off_makes_nothing_new_and_nothing_gone():
     assert told(native, whole) == {
         "gone": ["references to types of the extension lost with each call"]
     }
+
+
+def test_a_whole_run_without_a_detector_says_nothing_of_it():
+    before = result(reference("type A"))
+    off = result(not_checked=("refs (not asked for, see --detectors)",))
+    assert told(before, off) == told(off, before) == {}
 
 
 def test_a_partial_result_makes_gone_what_its_tests_would_have_shown():

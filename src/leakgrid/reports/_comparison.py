@@ -59,8 +59,8 @@ def _alone(entry: Entry, state: str) -> str:
 
 def _side(name: str, result: CellResult) -> str:
     text = f"{name + ':':<8}{common.cell_id(result)}, {result.verdict}"
-    off = any(item.endswith("(switched off)") for item in result.not_checked)
-    part = ", some detectors only" if off else ", part of the tests only"
+    off = any(item.startswith("memcheck (") for item in result.not_checked)
+    part = ", without memcheck" if off else ", part of the tests only"
     return common.one_line(text + (part if result.partial else ""))
 
 

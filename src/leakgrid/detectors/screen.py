@@ -32,7 +32,7 @@ DETECTORS: Mapping[str, Callable[[Iterable[Suspect]], tuple[Finding, ...]]] = {
 }
 CENSUS = "census"
 BUDGET = 20.0
-"""Seconds for one suspect before it is given up as not judged."""
+"""CPU seconds for one suspect before it is given up as not judged (three times as long waiting)."""
 COLLECT_LIMIT = 180.0
 WARM_CALLS, EXPLAIN_CALLS = 6, 12
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from leakgrid_incell.standalone import Notes
 
 BUDGET = 20.0
-"""Seconds for one test."""
+"""CPU seconds for one test; three times as many of a clock, for tests that wait."""
 
 
 class Screen:

@@ -118,6 +118,8 @@ def recipe_row(cell: Cell, *, release: bool) -> Row:
 def debug_build(cell: Cell, folder: Path, ready: environment.Environment) -> tuple[Path, Path]:
     """What ``maturin develop`` would build, from the sources that leakgrid staged."""
     staged = ROOT / ".leakgrid" / "stage" / cell.target
+    projects = (path.parent for path in staged.rglob("pyproject.toml"))
+    staged = min(projects, key=lambda path: len(path.parts))
     out = folder / "wheel"
     with stage.locked(staged):
         done = process.run(

@@ -99,14 +99,10 @@ def test_what_is_not_judged_says_why_and_is_little(
     _, report = screened
     left = {item["what"].rpartition("::")[2]: item["why"] for item in report.not_judged}
     assert "test_passes_only_once" in left
-    # Irregular by nature: whether they settle in time is up to the machine.
-    assert left.keys() <= {
-        "test_passes_only_once",
-        "test_random_keys_in_a_bounded_dict",
-        "test_bounded_python_lru",
-        "test_ordered_cache",
-        "test_hypothesis",
-    }
+    # Which irregular look-alike settles in time is up to the machine; a planted leak always does.
+    planted = {test.partition("[")[0] for test in EXPECTED}
+    assert not planted & {test.partition("[")[0] for test in left}
+    assert len(left) <= len(report.tests) / 10
     assert all(left.values())
 
 

@@ -20,7 +20,7 @@ EXT = "/venv/lib/python3.12/site-packages/demo/demo.cpython-312-x86_64-linux-gnu
 LIBPYTHON = "/opt/py/lib/libpython3.12.so.1.0"
 VALGRIND = "/usr/libexec/valgrind/vgpreload_memcheck-amd64-linux.so"
 ROOT = "/stage/demo"
-PYO3 = "/home/u/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/pyo3-0.29.3"
+PYO3 = "/home/u/.cargo/registry/src/index-1949cf8c6b5b557f/pyo3-0.29.3"
 STD = "/rustc/59807616e1fa2540724bfbac14d7976d7e4a3860"
 ORIGINS = Origins(frozenset({EXT}), (ROOT,))
 

@@ -134,7 +134,6 @@ class _CellRun:
                 return kept
             with stages.stage("build"):
                 built = self._build(staged, interpreter)
-            with stages.stage("environment"):
                 run_root, site = self.folder / "project", self.folder / "site"
                 placed = runtree.make(staged.root, run_root, built.wheel)
         with stages.stage("environment"):

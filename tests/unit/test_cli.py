@@ -3,7 +3,8 @@ import sys
 
 import pytest
 
-from leakgrid import __version__, cli, commands
+from leakgrid import __version__, cli
+from leakgrid.commands import check as command
 from leakgrid.errors import Crashed, DataError, Unsupported, UsageError
 
 CHECK = ["check", ".", "--python", "3.13", "--pyo3", "0.30.1"]
@@ -21,7 +22,7 @@ def given(monkeypatch):
             raise answer
         return answer
 
-    monkeypatch.setattr(commands, "check", check)
+    monkeypatch.setattr(command, "run", check)
     return seen
 
 

@@ -1,0 +1,14 @@
+"""What each command does: the store, the pipeline and the reports, put together.
+
+A command is a module with ``add(subcommands)``, which declares it, and ``run(options)``, which
+returns the exit code.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from leakgrid.commands import accept, check, compare, plugin, report, suppressions
+
+COMMANDS: tuple[ModuleType, ...] = (check, compare, accept, report, suppressions, plugin)
+"""In the order of the help."""

@@ -29,7 +29,7 @@ from packaging.version import Version
 
 from leakgrid import pipeline
 from leakgrid.baseline import python_minor
-from leakgrid.commands import compare_cells
+from leakgrid.commands.compare import compare_cells
 from leakgrid.comparison import Comparison, Entry, causes, subject
 from leakgrid.console import Live
 from leakgrid.errors import LeakgridError

@@ -1,17 +1,10 @@
-import argparse
 import json
 
 import pytest
 from made import result
 
 from leakgrid import cli, pipeline
-from leakgrid.commands import check
-from leakgrid.errors import ConfigError, UsageError
 from leakgrid.matrix import Cell, Target
-
-
-def options(target: str, **changes) -> argparse.Namespace:
-    return argparse.Namespace(target=target, matrix=None, requires=[], **changes)
 
 
 @pytest.fixture
@@ -22,49 +15,6 @@ def project(tmp_path, monkeypatch):
     (folder / "Cargo.toml").write_text('[package]\nname = "demo"\nversion = "1.0.0"\n')
     monkeypatch.chdir(tmp_path)
     return folder
-
-
-def test_a_folder_is_a_target(project):
-    target, _ = check._target(options(str(project)))
-    assert target.name == "demo-ext"
-
-
-def test_a_requirement_is_a_target(project):
-    target, _ = check._target(options("mrrc==0.9.2"))
-    assert (target.name, target.requirement) == ("mrrc", "mrrc==0.9.2")
-
-
-def test_requirements_of_the_command_line_are_added(project):
-    asked = options(str(project))
-    asked.requires = ["numpy"]
-    assert check._target(asked)[0].requirements[-1:] == ("numpy",)
-
-
-@pytest.mark.parametrize("name", ["nobody", "a b==1", "==1"])
-def test_what_is_no_target_is_a_usage_error(project, name):
-    with pytest.raises(UsageError):
-        check._target(options(name))
-
-
-@pytest.mark.parametrize("text", ["0.30", "latest", ">=0.29", "0.30.1.2", ""])
-def test_pyo3_must_be_one_full_version(text):
-    with pytest.raises(UsageError, match="full version"):
-        check._concrete(text)
-
-
-@pytest.mark.parametrize("text", ["0.30.1", "0.30.0-beta.1"])
-def test_full_versions_of_pyo3_are_taken(text):
-    assert check._concrete(text) == text
-
-
-@pytest.mark.parametrize(
-    ("asked", "minor"), [("3.99", "3.99"), ("3.99.1", "3.99"), ("3.99t", "3.99t")]
-)
-def test_a_python_that_is_missing_still_names_its_cell(asked, minor):
-    assert check._minor(asked) == minor
-
-
-# --- check ---------------------------------------------------------------------------------------
 
 
 def test_check_hands_its_options_on_and_prints_json_alone(project, monkeypatch, capsys):
@@ -87,13 +37,3 @@ def test_check_hands_its_options_on_and_prints_json_alone(project, monkeypatch, 
     assert given.partial
     assert given.pytest_args == ("-k", "x")
     assert given.suppressions == ()
-
-
-def test_check_with_a_broken_matrix_tells_every_fault(project, capsys):
-    matrix = project / "matrix.toml"
-    matrix.write_text("schema = 1\nnonsense = 1\n")
-    asked = options("demo-ext")
-    asked.matrix = matrix
-    with pytest.raises(ConfigError) as caught:
-        check._target(asked)
-    assert caught.value.faults

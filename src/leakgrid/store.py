@@ -32,15 +32,19 @@ _LEFTOVER_AGE = 3600.0  # seconds after which a temporary file belongs to no liv
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Where one project's results and baselines lie."""
+    """Where one project's results and baselines lie.
+
+    ``kept`` is the folder of the results; a search keeps its own apart from those of the cells.
+    """
 
     root: Path
     baselines: Path
+    kept: str = "results"
 
     def result_path(self, cell: Cell | str) -> Path:
         """The file of a cell's result. Raises UsageError where the name is no cell's name."""
         target, name = split_name(cell)
-        return self.root / "results" / target / f"{name}.json"
+        return self.root / self.kept / target / f"{name}.json"
 
     def baseline_path(self, cell: Cell | str) -> Path:
         """The file of a cell's baseline. Raises UsageError where the name is no cell's name."""
@@ -61,7 +65,7 @@ class Store:
 
     def results(self) -> dict[str, CellResult]:
         """All stored results by cell name, sorted. Raises DataError at the first broken one."""
-        folder = self.root / "results"
+        folder = self.root / self.kept
         return {
             f"{path.parent.name}/{path.stem}": read_result(path)
             for path in sorted(folder.glob("*/*.json"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from leakgrid.commands import accept, check, compare, plugin, report, suppressions
+from leakgrid.commands import accept, bisect, check, compare, plugin, report, suppressions
 
-COMMANDS: tuple[ModuleType, ...] = (check, compare, accept, report, suppressions, plugin)
+COMMANDS: tuple[ModuleType, ...] = (check, compare, bisect, accept, report, suppressions, plugin)
 """In the order of the help."""

@@ -121,6 +121,7 @@ class CellResult:
     ``not_checked`` names what was switched off or could not be seen, one sentence each.
     ``detectors`` are those that ran (empty: not known).
     ``partial`` is true where only a selection of the tests ran (``-k``).
+    ``sources`` says which sources these were, the same on every machine (empty: not known).
     """
 
     target: str
@@ -142,6 +143,7 @@ class CellResult:
     detectors: tuple[str, ...] = ()
     started: str = ""
     fingerprint: str = ""
+    sources: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form of DESIGN section 5, with ``schema`` first."""
@@ -166,6 +168,7 @@ class CellResult:
             "detectors": list(self.detectors),
             "started": self.started,
             "fingerprint": self.fingerprint,
+            "sources": self.sources,
         }
 
     @classmethod
@@ -199,6 +202,7 @@ class CellResult:
                 detectors=tuple(str(item) for item in data.get("detectors", ())),
                 started=str(data.get("started", "")),
                 fingerprint=str(data.get("fingerprint", "")),
+                sources=str(data.get("sources", "")),
             )
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise DataError(

@@ -6,11 +6,12 @@ stage, build, environment, then leakgrid.measurement (screen, memcheck, explain,
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from leakgrid import __version__, fingerprint
+from leakgrid.baseline import Baseline
 from leakgrid.detectors import library, valgrind
 from leakgrid.detectors.suite import Cellular
 from leakgrid.errors import Blind, LeakgridError
@@ -25,6 +26,7 @@ from leakgrid.toolchain import (
     accommodations,
     build,
     environment,
+    identity,
     interpreters,
     pyo3,
     runtree,
@@ -107,7 +109,7 @@ class _CellRun:
         self.started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self.python: dict[str, Any] = {"version": cell.python}
         self.toolchain: dict[str, str] = {"leakgrid": __version__}
-        self.fingerprint = ""
+        self.fingerprint = self.sources = ""
         self.work = store.root.resolve()
         self.folder = self.work / "cells" / cell.name
         self.log = self.folder / "build.log"
@@ -122,13 +124,16 @@ class _CellRun:
             pyo3.check_pair(self.cell.pyo3, interpreter)
         with stages.stage("sources"):
             project = sources.obtain(self.target, self.work / "sources", self.base)
+            accepted = self.store.baselines / self.target.name
+            self.sources = identity.sources_digest(self.target, self.base, accepted)
             environment.check_requires_python(project, interpreter)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log.unlink(missing_ok=True)
         staged_at = self.work / "stage" / self.target.name
         with stage.locked(staged_at):
             with stages.stage("stage"):
-                staged = stage.stage(project, staged_at, self.cell.pyo3, self.log)
+                apart = identity.apart(project, accepted)
+                staged = stage.stage(project, staged_at, self.cell.pyo3, self.log, apart)
             self.fingerprint = self._fingerprint(staged, interpreter)
             if (kept := self._unchanged()) is not None:
                 return kept
@@ -173,10 +178,16 @@ class _CellRun:
         stored = None if self.options.fresh else self.store.load_result(self.cell)
         if stored is None or stored.fingerprint != self.fingerprint:
             return None
-        again = judge_again(stored, self.store.load_baseline(self.cell), self.cell.name)
+        baseline, neighbour = self._baselines()
+        again = judge_again(stored, baseline, self.cell.name, neighbour)
         if again is not None:
             self.stages.progress.note("nothing changed since the stored result; --fresh runs again")
-        return again
+        return again and replace(again, sources=self.sources)
+
+    def _baselines(self) -> tuple[Baseline | None, Baseline | None]:
+        """The cell's own baseline, and without one that of the cell most like it."""
+        own = self.store.load_baseline(self.cell)
+        return own, None if own is not None else self.store.nearest_baseline(self.cell)
 
     def _build(self, staged: stage.Staged, interpreter: Interpreter) -> build.Built:
         built = build.build(
@@ -248,12 +259,14 @@ class _CellRun:
     def _measure(
         self, cell: Cellular, origins: Origins, built: build.Built, valgrind_path: str
     ) -> CellResult:
+        baseline, neighbour = self._baselines()
         measurement = Measurement(
             cell=cell,
             origins=origins,
             valgrind=valgrind_path,
             stages=self.stages,
-            baseline=self.store.load_baseline(self.cell),
+            baseline=baseline,
+            neighbour=neighbour,
             name=self.cell.name,
             partial=self.options.partial,
             undefined=self.options.undefined,
@@ -284,6 +297,7 @@ class _CellRun:
             detectors=self.options.detectors,
             started=self.started,
             fingerprint=self.fingerprint,
+            sources=self.sources,
         )
 
     def failed(self, error: LeakgridError) -> CellResult:

@@ -56,8 +56,16 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def stage(project: Path, destination: Path, pyo3: str, log: Path | None = None) -> Staged:
+def stage(
+    project: Path,
+    destination: Path,
+    pyo3: str,
+    log: Path | None = None,
+    apart: frozenset[Path] = frozenset(),
+) -> Staged:
     """Copy ``project`` below ``destination`` and set its PyO3 to exactly ``pyo3``.
+
+    ``apart`` are files and folders that are no sources and not copied.
 
     The same destination may serve every PyO3 of a target, one after the other (hold it with
     :func:`locked` until the build is done): then crates that do not depend on PyO3 are built once.
@@ -79,9 +87,9 @@ def stage(project: Path, destination: Path, pyo3: str, log: Path | None = None) 
     units = _units(project, crates)
     base = Path(os.path.commonpath([unit.parent for unit in units]))
     lock = crates.workspace / "Cargo.lock"
-    text = _lock_text(lock, project, units, base, destination, crates, log)
+    text = _lock_text(lock, project, units, base, destination, crates, log, apart)
     chosen = coupled.moves(text, direct, pyo3)
-    _copy(units, base, destination, crates, chosen)
+    _copy(units, base, destination, crates, chosen, apart)
     staged_lock = destination / lock.relative_to(base)
     manifest = destination / (project / plan.manifest).relative_to(base)
     root = destination / project.relative_to(base)
@@ -191,6 +199,7 @@ def _copy(
     destination: Path,
     crates: _Crates,
     chosen: dict[str, str],
+    apart: frozenset[Path],
 ) -> None:
     top = crates.workspace / "Cargo.toml"
     texts = {path: rewrite(path, chosen, standalone=path == top) for path in crates.manifests}
@@ -199,7 +208,7 @@ def _copy(
         if stale.name not in wanted:  # of an earlier version or another folder of this target
             tree.remove(stale)
     for unit in units:
-        tree.synchronise(unit, destination / unit.relative_to(base), texts)
+        tree.synchronise(unit, destination / unit.relative_to(base), texts, apart)
 
 
 def _lock_text(
@@ -210,11 +219,12 @@ def _lock_text(
     destination: Path,
     crates: _Crates,
     log: Path | None,
+    apart: frozenset[Path],
 ) -> str:
     """The project's Cargo.lock; made in the copy where the project has none."""
     if lock.is_file():
         return lock.read_text(encoding="utf-8")
-    _copy(units, base, destination, crates, {})
+    _copy(units, base, destination, crates, {}, apart)
     copy = destination / lock.relative_to(base)
     result = process.run(
         [*registry.cargo(), "generate-lockfile", "--manifest-path", copy.parent / "Cargo.toml"],

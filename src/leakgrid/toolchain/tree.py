@@ -60,15 +60,21 @@ class _Copy:
     source: Path
     destination: Path
     texts: Mapping[Path, str]
+    apart: frozenset[Path]
     kept: set[Path] = field(default_factory=set)
     files: int = 0
     size: int = 0
 
 
-def synchronise(source: Path, destination: Path, texts: Mapping[Path, str] | None = None) -> None:
+def synchronise(
+    source: Path,
+    destination: Path,
+    texts: Mapping[Path, str] | None = None,
+    apart: frozenset[Path] = frozenset(),
+) -> None:
     """Make ``destination`` a copy of the sources in ``source``.
 
-    ``texts`` replaces the content of files (absolute paths in the source).
+    ``texts`` replaces the content of files, ``apart`` are left out (absolute paths in the source).
     A file of the same content is left alone, a changed one gets the present time: cargo judges by
     times, and a file put back with an old one would otherwise be built from a stale cache. Links
     that stay inside are kept as links, links that leave are replaced by what they point to (never
@@ -76,12 +82,27 @@ def synchronise(source: Path, destination: Path, texts: Mapping[Path, str] | Non
     is removed. Raises UsageError for a folder that is too large.
     """
     source = source.resolve()
-    copy = _Copy(source, destination, texts or {})
+    copy = _Copy(source, destination, texts or {}, apart)
     destination.mkdir(parents=True, exist_ok=True)
     _folder(copy, source, destination, through_link=False)
     for path in sorted(destination.rglob("*"), reverse=True):
         if path not in copy.kept:
             remove(path)
+
+
+def source_files(folder: Path, apart: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """Every file and link that :func:`synchronise` would copy; links are not followed."""
+    for entry in os.scandir(folder):
+        path = Path(entry.path)
+        if path in apart:
+            continue
+        if entry.is_symlink():
+            yield path
+        elif entry.is_dir():
+            if not is_skipped(path):
+                yield from source_files(path, apart)
+        elif entry.is_file() and not entry.name.endswith(_SKIPPED_ENDS):
+            yield path
 
 
 def digest(folder: Path) -> str:
@@ -114,6 +135,8 @@ def _walk(folder: Path) -> Iterator[Path]:
 def _folder(copy: _Copy, source: Path, destination: Path, *, through_link: bool) -> None:
     for entry in sorted(os.scandir(source), key=lambda item: item.name):
         path, to = Path(entry.path), destination / entry.name
+        if path in copy.apart:
+            continue
         if entry.is_symlink():
             _link(copy, path, to, through_link=through_link)
         elif entry.is_dir():

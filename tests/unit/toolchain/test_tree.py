@@ -134,3 +134,18 @@ def test_a_folder_where_a_file_was_and_a_file_where_a_folder_was(
     tree.synchronise(project, copy)
     assert (copy / "Cargo.toml").read_text() == "[package]"
     assert (copy / "src" / "lib.rs").is_file()
+
+
+def test_what_is_set_apart_is_neither_copied_nor_counted(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for name in ("src/lib.rs", "baselines/demo/cell.toml", "matrix.toml"):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text(name)
+    apart = frozenset({source / "baselines" / "demo", source / "matrix.toml"})
+
+    tree.synchronise(source, tmp_path / "copy", apart=apart)
+
+    assert [path.relative_to(tmp_path) for path in (tmp_path / "copy").rglob("*.*")] == [
+        Path("copy/src/lib.rs")
+    ]
+    assert list(tree.source_files(source, apart)) == [source / "src" / "lib.rs"]

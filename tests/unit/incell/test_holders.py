@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -39,6 +40,11 @@ class Kind:
     pass
 
 
+class Wide:
+    def __init__(self) -> None:
+        self.a = self.b = self.c = self.d = self.e = self.f = self.g = self.h = None
+
+
 def test_a_list_with_a_reference_from_outside_is_an_orphan() -> None:
     change = observe(lambda: take_reference([1]), [])
     assert [(name, number) for name, number, _ in change.steady_orphans()] == [("list", CALLS)]
@@ -59,6 +65,11 @@ def test_what_a_list_of_a_module_keeps_is_no_orphan_and_has_its_holder_named() -
 def test_the_size_that_containers_gained_covers_what_they_keep() -> None:
     change = observe(lambda: KEPT.append(bytes(1000)), [])
     assert change.size >= CALLS * 1000
+
+
+def test_attributes_that_no_dict_holds_count_with_their_instance() -> None:
+    change = observe(lambda: KEPT.append(Wide()), [])
+    assert change.size >= CALLS * (sys.getsizeof(Wide()) + 8 * 8)
 
 
 def test_nothing_kept_is_nothing_gained() -> None:

@@ -63,3 +63,21 @@ def test_enough_calls_fill_a_pool_at_the_rate_seen() -> None:
     assert judge.enough_calls(12, 12, 200) == 200
     assert judge.enough_calls(4, 12, 200) == 600
     assert judge.enough_calls(0, 12, 200) == 2400
+
+
+def test_a_round_in_which_nothing_moves_is_rest() -> None:
+    assert judge.Rest().after(grown=False, heap=0)
+    assert judge.Rest().after(grown=False, heap=-judge.REMAINDERS)
+
+
+def test_a_fall_may_hide_a_leak_until_the_next_round_does_not_grow_either() -> None:
+    rest = judge.Rest()
+    assert not rest.after(grown=False, heap=-500)
+    assert rest.after(grown=False, heap=-500)
+
+
+def test_growth_behind_a_fall_is_no_rest_and_begins_anew() -> None:
+    rest = judge.Rest()
+    assert not rest.after(grown=False, heap=-500)
+    assert not rest.after(grown=True, heap=64)
+    assert not rest.after(grown=False, heap=-500)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _CHUNK = 5000
 _FILES = ("_io.FileIO", "socket.socket", "_socket.socket")
 _HEAP_TYPE = 1 << 9
+_MANAGED_DICT = (1 << 4) if sys.version_info >= (3, 11) else 0
 _ROUNDING = (
     48  # bytes: two allocations an object, each up to 15 + 8 bytes larger (malloc(3), glibc)
 )
@@ -87,7 +88,7 @@ class Snapshot:
         references, untracked = _walk(tracked, wanted)
         self.held = [references.get(id(thing), 0) for thing in watched]
         self.count = len(tracked) + len(untracked)
-        self.size = _sizes(tracked) + _sizes(untracked)
+        self.size = _sizes(tracked) + _sizes(untracked) + _inline_values(tracked)
         self.opaque = _opaque(tracked, untracked)
         self.orphans, kept = _sort_out(born, references)
         kept = _steady(kept, calls)
@@ -108,16 +109,13 @@ def _walk(tracked: list[Any], wanted: set[int]) -> tuple[Counter[int], list[Any]
         following: dict[int, Any] = {}
         for start in range(0, len(layer), _CHUNK):
             found = gc.get_referents(*layer[start : start + _CHUNK])
-            ids = list(map(id, found))
-            counts = Counter(ids)
-            for number in counts.keys() & wanted:
-                references[number] += counts[number]
-            fresh = dict(zip(ids, found))
+            for number in filter(wanted.__contains__, map(id, found)):
+                references[number] += 1
+            fresh = {id(thing): thing for thing in filterfalse(gc.is_tracked, found)}
             for number in untracked.keys() & fresh.keys():
                 del fresh[number]
-            loose = filterfalse(gc.is_tracked, fresh.values())
-            following.update((id(thing), thing) for thing in loose)
-            del found, fresh, loose
+            following.update(fresh)
+            del found, fresh
         untracked.update(following)
         layer = list(following.values())
         del following
@@ -222,6 +220,24 @@ def _sizes(objects: Sequence[object]) -> int:
             except Exception:
                 continue
         return total
+
+
+def _inline_values(tracked: Sequence[object]) -> int:
+    """Bytes of attributes that are kept outside of any dict, which ``__sizeof__`` leaves out.
+
+    CPython 3.11 and later give an instance an array of one word for each attribute that its class
+    is known to have, and a prefix of one byte for each (Objects/dictobject.c, init_inline_values).
+    Asking for ``__dict__`` would turn the array into a dict, so the instance with most of them
+    tells how many there are.
+    """
+    slots: dict[type, int] = {}
+    counts: Counter[type] = Counter()
+    for thing in tracked:
+        kind = type(thing)
+        if kind.__flags__ & _MANAGED_DICT:
+            slots[kind] = max(slots.get(kind, 0), len(gc.get_referents(thing)))
+            counts[kind] += 1
+    return sum(9 * slots[kind] * number for kind, number in counts.items())
 
 
 def _opaque(tracked: Sequence[object], untracked: Sequence[object]) -> dict[str, int]:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+REMAINDERS = 64
+"""Bytes: four blocks that were cut from another place than before, 16 bytes each (malloc.c)."""
+
 LEAK, SETTLED, IRREGULAR, UNCLEAR = "leak", "settled", "irregular", "unclear"
 
 
@@ -57,3 +60,19 @@ def enough_calls(hits: int, tries: int, entries: int) -> int:
     None in so many tries: once in as many is taken for granted.
     """
     return -(-entries * tries // max(1, hits))
+
+
+class Rest:
+    """Tells whether rounds have come to rest, from one round to the next.
+
+    What is freed once hides what is lost at each call, so a round in which the heap fell counts
+    only together with the next one.
+    """
+
+    def __init__(self) -> None:
+        self._fell = False
+
+    def after(self, grown: bool, heap: int) -> bool:
+        """Whether nothing grows, behind a round that moved the heap by so many bytes."""
+        before, self._fell = self._fell, not grown and heap < -REMAINDERS
+        return not grown and (before or not self._fell)

@@ -199,8 +199,11 @@ class Targets:
 
     def _defines(self, kind: type) -> bool:
         """Whether one of the extension's libraries defines this type: its slots lead there."""
-        slots = slots_of(kind)
-        return any(low <= slot < high for low, high in self._ranges for slot in slots)
+        for slot in slots_of(kind):
+            for low, high in self._ranges:
+                if low <= slot < high:
+                    return True
+        return False
 
 
 def of_test(item: pytest.Item) -> Iterator[tuple[object, str]]:
@@ -276,15 +279,17 @@ def slots_of(kind: type) -> Sequence[int]:
 
 
 def _mapped(paths: set[str]) -> list[tuple[int, int]]:
-    """Address ranges of the given files in this process."""
-    ranges = []
+    """Address ranges of the given files in this process, neighbours as one."""
+    ranges: list[tuple[int, int]] = []
     if _LINUX:
         with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
             for line in maps:
                 fields = line.rstrip("\n").split(None, 5)
                 if len(fields) == 6 and fields[5] in paths:
-                    low, high = fields[0].split("-")
-                    ranges.append((int(low, 16), int(high, 16)))
+                    low, high = (int(address, 16) for address in fields[0].split("-"))
+                    if ranges and ranges[-1][1] == low:
+                        low = ranges.pop()[0]
+                    ranges.append((low, high))
     return ranges
 
 

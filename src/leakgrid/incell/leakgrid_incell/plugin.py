@@ -201,7 +201,7 @@ class Conductor:
         why = tear_down(item, following if repeatable else None)
         if why:
             self.journal.write("teardown-error", batch=batch.number, test=index, why=_short(why))
-        if following is None or following.parent is not item.parent:
+        if following is None or following.path != item.path:
             screen.release()
 
     def leak_check(self) -> None:

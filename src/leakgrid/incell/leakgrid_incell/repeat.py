@@ -8,6 +8,8 @@ that a stand-in of the same test comes next (the test itself would count as stil
 from __future__ import annotations
 
 import copy
+import sys
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,6 +40,7 @@ class Repeater:
     def once(self, item: pytest.Item, stand_in: pytest.Item) -> str:
         """One repetition. Return what was different from a pass, or an empty string."""
         piles = _Piles(item)
+        _same_temporary_names()
         self._item, self.reports = item, ()
         try:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=stand_in)
@@ -83,6 +86,17 @@ def use_same_names(config: pytest.Config) -> None:
     factory: Any = getattr(config, "_tmp_path_factory", None)
     if hasattr(factory, "_retention_policy"):
         factory._retention_policy = "failed"
+
+
+def _same_temporary_names() -> None:
+    """Let :mod:`tempfile` begin with the same names in every repetition.
+
+    A new name is a new string wherever names are kept for ever: CPython 3.12 interns the parts of a
+    path, ``sys.path_importer_cache`` keeps folders. A name that exists is passed over, as always.
+    """
+    tempfile: Any = sys.modules.get("tempfile")
+    if hasattr(tempfile, "_name_sequence"):
+        tempfile._name_sequence = map("leakgrid{:05}".format, count())
 
 
 def use_same_examples() -> None:

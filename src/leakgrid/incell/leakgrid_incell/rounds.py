@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from leakgrid_incell.repeat import Subject
     from leakgrid_incell.screen import Screen
 
-SHORT = (3, 4, 8)  # calls of the first rounds, each as many as there were before
+SHORT = (2, 4, 8)  # calls of the first rounds
 SCANNED = 8  # calls of a round between two looks at where references live
 MOST_SCANNED = 16  # objects to look for
 LOOK_AFTER = 24  # calls after which the holders are looked at, to drop the obvious early
@@ -61,6 +61,7 @@ class Rounds:
         # Calls of each window that doubled, and what the heap grew in it.
         self._counts, self._growths = (array("q", bytes(8 * 2 * MOST_WINDOWS)) for _ in range(2))
         self._windows = 0
+        self._rest = judge.Rest()
         self._rows: list[array[int]] = []
         self._pair: tuple[Sequence[int], Sequence[int]] = ((), ())
 
@@ -88,7 +89,7 @@ class Rounds:
             self._read(rows[number])
             if number:
                 self._pair = pairs[number - 1]
-                if not _grown(*self._pair):
+                if self._flat(*self._pair):
                     return verdicts.result("flat")
         return self._lost(rows) or self._chase()
 
@@ -152,7 +153,11 @@ class Rounds:
         self._read(after)
         self._pair = before, after
         self._add_window(count, before, after)
-        return not _grown(before, after)
+        return self._flat(before, after)
+
+    def _flat(self, before: Sequence[int], after: Sequence[int]) -> bool:
+        heap = after[measure.HEAP] - before[measure.HEAP]
+        return self._rest.after(bool(_grown(before, after)), heap)
 
     def _add_window(self, count: int, before: array[int], after: array[int]) -> None:
         self._counts[self._windows] = count

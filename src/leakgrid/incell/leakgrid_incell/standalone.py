@@ -143,7 +143,7 @@ class Standalone:
             self._tell(item, self._notes.latest)
         if error:
             _report(item, f"leakgrid: tearing down failed: {error}")
-        if following is None or following.parent is not item.parent:
+        if following is None or following.path != item.path:
             screen.release()
 
     def _tell(self, item: pytest.Item, found: dict[str, Any]) -> None:

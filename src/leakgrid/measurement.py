@@ -17,6 +17,8 @@ from leakgrid.detectors.native import NativeReport
 from leakgrid.detectors.screen import ScreenReport
 from leakgrid.detectors.suite import Cellular
 from leakgrid.finding import CellResult, Finding, TestRecord
+from leakgrid.matrix import Cell
+from leakgrid.nearest import compare_nearest
 from leakgrid.signature import Origins
 from leakgrid.stages import Stages
 from leakgrid.verdict import Facts, Verdict, decide, exit_code
@@ -65,7 +67,8 @@ class Measurement:
     """Everything needed to measure one built cell.
 
     ``name`` is the cell's; ``allocators`` are crates of the extension that bring an allocator;
-    ``valgrind`` is empty where the memcheck detector is off.
+    ``valgrind`` is empty where the memcheck detector is off. ``neighbour`` is the baseline of the
+    cell most like this one, where this one has none.
     """
 
     cell: Cellular
@@ -79,6 +82,7 @@ class Measurement:
     suppressions: tuple[Path, ...]
     allocators: tuple[str, ...]
     detectors: tuple[str, ...] = DEFAULT
+    neighbour: Baseline | None = None
 
     def run(self) -> Measured:
         """Screen, memcheck, explain, compare. Raises LeakgridError with a verdict or without."""
@@ -161,7 +165,7 @@ class Measurement:
         result = CellResult(
             "", {}, "", "", "", findings=findings, tests=tests, partial=self.partial
         )
-        return compare_baseline(result, only_of(self.baseline, self.detectors))
+        return compared_with(result, self.detectors, self.baseline, self.neighbour)
 
     def _is_worse(self, second: MemcheckReport) -> bool:
         """Whether something looks like a regression, which one look is not enough to claim."""
@@ -178,6 +182,7 @@ class Measurement:
             findings=findings,
             comparison=compared,
             has_baseline=self.baseline is not None,
+            neighbour=cell_of(self.neighbour),
             tests=seen.tests,
             grown_again=None if third is None else evidence.grown_again(compared, third),
             tests_at_acceptance=self.baseline.tests if self.baseline else 0,
@@ -310,13 +315,35 @@ def only_of(baseline: Baseline | None, detectors: Sequence[str]) -> Baseline | N
     return replace(baseline, entries=kept)
 
 
-def judge_again(stored: CellResult, baseline: Baseline | None, name: str) -> CellResult | None:
+def compared_with(
+    result: CellResult,
+    detectors: Sequence[str],
+    baseline: Baseline | None,
+    neighbour: Baseline | None,
+) -> Comparison:
+    """A result against its baseline; without one against its neighbour's, where there is any."""
+    other = only_of(neighbour, detectors) if baseline is None else None
+    if other is not None:
+        return compare_nearest(result, other)
+    return compare_baseline(result, only_of(baseline, detectors))
+
+
+def cell_of(baseline: Baseline | None) -> str:
+    """The name of the cell that a baseline is of; empty without one."""
+    if baseline is None:
+        return ""
+    return Cell(baseline.target, baseline.python, baseline.pyo3).name
+
+
+def judge_again(
+    stored: CellResult, baseline: Baseline | None, name: str, neighbour: Baseline | None = None
+) -> CellResult | None:
     """A stored result against the baseline of now; None where it has to be measured again.
 
     That is where something counts as new now that was not when it was measured (then it has had no
     confirming run), or where the run as a whole could not be trusted.
     """
-    compared = compare_baseline(stored, only_of(baseline, stored.detectors or DETECTORS))
+    compared = compared_with(stored, stored.detectors or DETECTORS, baseline, neighbour)
     fresh = {entry.id for entry in compared.new} - set(stored.comparison.get("new", ()))
     if fresh:
         return None
@@ -325,6 +352,7 @@ def judge_again(stored: CellResult, baseline: Baseline | None, name: str) -> Cel
         findings=stored.findings,
         comparison=compared,
         has_baseline=baseline is not None,
+        neighbour=cell_of(neighbour),
         tests=stored.tests,
         tests_at_acceptance=baseline.tests if baseline else 0,
     )

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from leakgrid import baseline as baselines_format
+from leakgrid import nearest
 from leakgrid.baseline import Baseline, measured_tests, python_minor
 from leakgrid.errors import ConfigError, DataError, UsageError
 from leakgrid.finding import CellResult
@@ -95,6 +96,16 @@ class Store:
                 next="Put target, python and pyo3 right, or write it again: leakgrid accept.",
             )
         return baseline
+
+    def nearest_baseline(self, cell: Cell | str) -> Baseline | None:
+        """The baseline of the cell of the same target that is most like this one.
+
+        Raises as :meth:`load_baseline` does.
+        """
+        target, name = split_name(cell)
+        found = sorted((self.baselines / target).glob("*.toml"))
+        other = nearest.nearest(name, [path.stem for path in found])
+        return None if other is None else self.load_baseline(f"{target}/{other}")
 
     def append_history(self, cell: Cell | str, result: CellResult) -> None:
         """Add one line about an evaluated cell."""

@@ -76,7 +76,8 @@ class Facts:
     """What :func:`decide` judges.
 
     ``comparison`` is None where nothing could be compared; ``has_baseline`` tells whether an
-    accepted baseline exists. ``confirmed`` holds ids that a second run showed again, None where no
+    accepted baseline exists, ``neighbour`` which cell's baseline the comparison is with otherwise
+    (empty: none). ``confirmed`` holds ids that a second run showed again, None where no
     second run was made. ``grown_again`` holds ids of changed findings that had grown there too.
     ``tests_at_acceptance`` is the number of tests when the baseline was accepted (0: unknown).
     ``blind`` lists reasons why a leak could be hidden (the canary was not found, another
@@ -89,6 +90,7 @@ class Facts:
     findings: Sequence[Finding] = ()
     comparison: Comparison | None = None
     has_baseline: bool = False
+    neighbour: str = ""
     tests: Mapping[str, TestRecord] = field(default_factory=dict)
     confirmed: frozenset[str] | None = None
     grown_again: frozenset[str] | None = None
@@ -172,6 +174,8 @@ def _compared(facts: Facts) -> tuple[Verdict, str]:
     if not facts.has_baseline:
         if not facts.findings:
             return Verdict.CLEAN, f"{measured} measured, no leak and no memory error found."
+        if facts.neighbour and facts.comparison is not None:
+            return _beside(facts, facts.comparison)
         return Verdict.UNBASELINED, (
             f"{_findings(facts.findings)} and no baseline yet; look at them, then accept what is "
             f"to be expected: {_accept(facts.cell)}"
@@ -186,6 +190,28 @@ def _compared(facts: Facts) -> tuple[Verdict, str]:
     if facts.findings:
         return Verdict.KNOWN, f"{measured} measured, only accepted findings{notes}."
     return Verdict.CLEAN, f"{measured} measured, no leak and no memory error found."
+
+
+def _beside(facts: Facts, compared: Comparison) -> tuple[Verdict, str]:
+    """A cell without a baseline, judged against the one of the cell most like it."""
+    new = [entry.after for entry in compared.new if entry.after]
+    grown = sum(entry.grown for entry in compared.changed)
+    theirs = f"the baseline of {facts.neighbour}"
+    if not new and not grown:
+        return Verdict.KNOWN, (
+            f"{_count(measured_tests(facts.tests), 'test')} measured, only findings that {theirs} "
+            f"accepts; this cell has none of its own yet: {_accept(facts.cell)}"
+        )
+    parts = []
+    if new:
+        parts.append(f"{_findings(new)} that {theirs} does not have")
+    if grown:
+        parts.append(f"{_count(grown, 'finding')} with more blocks than it accepts")
+    known = len(compared.known) + len(compared.changed) - grown
+    return Verdict.UNBASELINED, (
+        f"{' and '.join(parts)}, {known} that it has; this cell has no baseline of its own yet: "
+        f"look at them, then accept what is to be expected: {_accept(facts.cell)}"
+    )
 
 
 def _notes(facts: Facts, comparison: Comparison) -> str:

@@ -81,11 +81,13 @@ def groups(results: Iterable[CellResult]) -> list[Group]:
 def _state(result: CellResult, finding: Finding) -> str:
     """``known``, ``new``, ``changed`` or ``unbaselined``.
 
-    A finding that no comparison mentions is never called known, whatever the verdict.
+    A finding that no comparison mentions is never called known, whatever the verdict. In a cell
+    without a baseline that of its nearest neighbour may know some.
     """
     for state in ("known", "changed", "new"):
         if finding.id in result.comparison.get(state, ()):
-            return "unbaselined" if result.verdict == "unbaselined" else state
+            open_one = result.verdict == "unbaselined" and state != "known"
+            return "unbaselined" if open_one else state
     return "unbaselined" if result.verdict == "unbaselined" else "new"
 
 

@@ -8,6 +8,7 @@ nox -s valgrind -- -k name                       the rest goes to pytest
 nox -s tests lint                                leakgrid's own tests and rules
 nox -s report -- --format markdown               the stored results again
 nox -s accept -- CELL --reason "..."             write baselines
+nox -s watch -- --write --plan                   what PyO3 released, and what is due
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ nox.options.sessions = ["lint", "tests"]
 DEV = ("leakgrid", "hypothesis", "import-linter", "lxml", "maturin", "mypy", "pytest", "ruff")
 environment = sessions(
     HERE / "matrix.toml",
-    environment=Environment(install=("-e", ".[dev]"), distributions=(*DEV, "zizmor")),
+    environment=Environment(install=("-e", ".[dev]"), distributions=(*DEV, "requests", "zizmor")),
 )
 
 
@@ -39,6 +40,14 @@ environment = sessions(
 def tests(session: nox.Session) -> None:
     """Run leakgrid's own tests (arguments after -- go to pytest)."""
     session.run(environment.python(session), "-m", "pytest", *session.posargs, external=True)
+
+
+@nox.session(python=False, default=False, requires=environment.requires)
+def watch(session: nox.Session) -> None:
+    """Say what PyO3 released and why a re-evaluation is due (-- --help tells the options)."""
+    command = [environment.python(session), "-m", "leakgrid", "watch", *session.posargs]
+    # 10: something is due, which is no failure of the session.
+    session.run(*command, external=True, success_codes=[0, 10])
 
 
 @nox.session(python=False, requires=environment.requires)

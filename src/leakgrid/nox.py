@@ -42,6 +42,7 @@ from leakgrid.reports import terminal
 _RUN_VARIABLE = "LEAKGRID_NOX_RUN"
 _NOT_EVALUATED = 3
 _NATIVE = ("--detectors", "growth,refs,census,fds,threads")
+_NEEDED = ("leakgrid", "lxml", "packaging", "pyelftools", "requests", "rich")
 _NO_RESULT = "leakgrid ended with exit code {code} and left no result; its output says why"
 
 
@@ -54,7 +55,7 @@ class Environment:
     """
 
     install: tuple[str, ...] = ("leakgrid",)
-    distributions: tuple[str, ...] = ("leakgrid", "lxml", "packaging", "pyelftools", "rich")
+    distributions: tuple[str, ...] = _NEEDED
     session: str = "leakgrid-environment"
 
     @property

@@ -191,6 +191,28 @@ def parse_cache(data: bytes, name: str = "index entry") -> tuple[CrateVersion, .
     return tuple(sorted(entries, key=lambda entry: sort_key(entry.version)))
 
 
+def parse_index(data: bytes, crate: str) -> tuple[CrateVersion, ...]:
+    """Read an index entry as a registry serves it: a JSON line for each version, oldest first.
+
+    Raises DataError on anything else, entries of another crate included.
+    """
+    entries: dict[str, CrateVersion] = {}
+    for number, line in enumerate(data.splitlines(), 1):
+        try:
+            record = json.loads(line)
+            if record["name"] != crate:
+                raise ValueError(f"it is about {record['name']!r}")
+            version = str(record["vers"])
+            if not re.match(r"\d+\.\d+\.\d+(?:[-+]|\Z)", version):
+                raise ValueError(f"{version!r} is no version")
+            entries[version] = _entry(version, record)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise DataError(
+                f"this is not the index entry of {crate}", why=f"line {number}: {error}"
+            ) from error
+    return tuple(sorted(entries.values(), key=lambda entry: sort_key(entry.version)))
+
+
 def source(crate: str, version: str) -> Path:
     """The folder of a version's sources, brought by cargo where it is not there yet.
 
@@ -246,6 +268,11 @@ def _scratch_project(folder: Path, crate: str, requirement: str) -> Path:
 def _plain_environ() -> dict[str, str]:
     """Without colours and translations, because cargo's messages are read."""
     return {**os.environ, "CARGO_TERM_COLOR": "never", "LC_ALL": "C"}
+
+
+def index_path(crate: str) -> str:
+    """Where an index keeps a crate, such as ``py/o3/pyo3``."""
+    return _relative_path(crate).as_posix()
 
 
 def _relative_path(crate: str) -> Path:
@@ -355,8 +382,10 @@ __all__ = [
     "Listing",
     "cargo",
     "cargo_home",
+    "index_path",
     "lookup",
     "parse_cache",
+    "parse_index",
     "release_exists",
     "require",
     "sort_key",

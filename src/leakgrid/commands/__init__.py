@@ -8,7 +8,31 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from leakgrid.commands import accept, bisect, check, compare, plugin, report, suppressions
+from leakgrid.commands import (
+    accept,
+    bisect,
+    check,
+    compare,
+    gate,
+    init,
+    merge,
+    plugin,
+    report,
+    suppressions,
+    watch,
+)
 
-COMMANDS: tuple[ModuleType, ...] = (check, compare, bisect, accept, report, suppressions, plugin)
+COMMANDS: tuple[ModuleType, ...] = (
+    check,
+    compare,
+    bisect,
+    accept,
+    report,
+    merge,
+    gate,
+    suppressions,
+    watch,
+    init,
+    plugin,
+)
 """In the order of the help."""

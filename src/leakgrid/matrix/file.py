@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -246,10 +247,15 @@ def _watch(reader: Reader, data: Mapping[str, Any]) -> Watch:
     if not isinstance(table, dict):
         reader.fault("watch", f"a table is required, not {kind(table)}")
         return Watch()
-    reader.unknown(table, ("python", "pyo3"), "watch")
+    reader.unknown(table, ("python", "pyo3", "reviewed"), "watch")
+    reviewed = table.get("reviewed")
+    if reviewed is not None and type(reviewed) is not date:
+        reader.fault("watch.reviewed", f"a day (2026-01-31) is required, not {kind(reviewed)}")
+        reviewed = None
     return Watch(
         python=reader.specifier(table, "python", "watch"),
         pyo3=reader.specifier(table, "pyo3", "watch"),
+        reviewed=reviewed,
     )
 
 

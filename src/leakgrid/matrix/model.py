@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -94,10 +95,14 @@ class Tag:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What the release watcher follows: version specifiers (empty: every release)."""
+    """What the release watcher follows: version specifiers (empty: every release).
+
+    ``reviewed`` is the day of the last yearly review, None where none is recorded.
+    """
 
     python: str = ""
     pyo3: str = ""
+    reviewed: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

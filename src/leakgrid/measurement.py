@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from leakgrid import evidence
+from leakgrid import evidence, suppression
 from leakgrid.baseline import Baseline
 from leakgrid.comparison import Comparison, compare_baseline
 from leakgrid.detectors import growth, memcheck, native, screen
@@ -197,11 +197,21 @@ class Measurement:
             findings=findings,
             comparison=compared.ids(),
             dropped=dropped,
-            suppressed=second.suppressed if second else {},
+            suppressed=self._hits([report for report in (first, second) if report]),
             totals=evidence.totals(first, findings, seen.repeated),
             canary=first.canary if first else {},
             not_checked=self._not_checked(seen),
         )
+
+    def _hits(self, reports: Sequence[MemcheckReport]) -> dict[str, int]:
+        """Each rule that was loaded with its hits, 0 too; the second run repeats the first."""
+        counts: dict[str, int] = {}
+        for report in reports:
+            for name, count in report.suppressed.items():
+                counts[name] = max(count, counts.get(name, 0))
+        loaded = [path.read_text(encoding="utf-8") for path in self.suppressions] if reports else []
+        rules = [rule for text in loaded for rule in suppression.parse(text)]
+        return suppression.hit_counts(rules, counts.items())
 
     def _findings(self, seen: _Seen) -> tuple[tuple[Finding, ...], tuple[Mapping[str, Any], ...]]:
         """What counts, and what was seen and set apart."""

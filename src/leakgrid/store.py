@@ -87,7 +87,7 @@ class Store:
         path = self.baseline_path(cell)
         if not path.exists():
             return None
-        baseline = baselines_format.read(_read(path), name=str(path))
+        baseline = baselines_format.read(read_text(path), name=str(path))
         written = Cell(baseline.target, baseline.python, baseline.pyo3).name
         wanted = "/".join(split_name(cell))
         if written != wanted:
@@ -126,7 +126,7 @@ class Store:
         path = self.root / "history" / f"{_part(target, 'target')}.jsonl"
         if not path.exists():
             return
-        for line in _read(path).splitlines():
+        for line in read_text(path).splitlines():
             with contextlib.suppress(ValueError):
                 entry = json.loads(line)
                 if isinstance(entry, dict):
@@ -186,7 +186,7 @@ def _part(text: str, what: str) -> str:
 def read_result(path: Path) -> CellResult:
     """Read a ``result.json`` from anywhere. Raises DataError naming the file and what to do."""
     try:
-        data = json.loads(_read(path))
+        data = json.loads(read_text(path))
         if not isinstance(data, dict):
             raise DataError("this is not a leakgrid result", why="it is not a JSON object")
         return CellResult.from_dict(data)
@@ -258,7 +258,8 @@ def _sync_directory(folder: Path) -> None:
             os.close(handle)
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A file of text. Raises DataError naming it where it is not readable, or not UTF-8."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 
 from leakgrid import suppression
-from leakgrid.commands._common import read_rules
+from leakgrid.commands._common import read_layers
 from leakgrid.errors import Unsupported, UsageError
 from leakgrid.matrix import Cell, Target, load, target_from_pyproject, with_project_settings
 from leakgrid.measurement import DETECTORS
@@ -120,8 +120,8 @@ def concrete(pyo3: str, option: str = "--pyo3") -> str:
 
 def rules_of(folder: Path, cell: Cell, work: Path) -> tuple[Path, ...]:
     """The rules that apply to this cell, as one file for Valgrind; none without any rule."""
-    rules = suppression.applicable(
-        read_rules(folder, cell.target), cell.python.removesuffix("t"), cell.pyo3
+    rules = suppression.compose(
+        read_layers(folder), python=cell.python, pyo3=cell.pyo3, target=cell.target
     )
     if not rules:
         return ()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
 from leakgrid import suppression
 from leakgrid.errors import UsageError
 from leakgrid.finding import CellResult
-from leakgrid.store import Store, write_atomically
+from leakgrid.store import Store, read_text, write_atomically
 from leakgrid.verdict import exit_code
 
 Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -55,15 +56,19 @@ def stored(store: Store, names: list[str]) -> dict[str, CellResult]:
     return found
 
 
-def read_rules(folder: Path, target: str = "") -> tuple[suppression.Rule, ...]:
-    """Every rule below a folder; those in ``target/<name>/`` only for the target of that name."""
-    rules: list[suppression.Rule] = []
+def read_layers(folder: Path) -> tuple[suppression.Layer, ...]:
+    """Every file of rules below a folder, with its captured stacks; none where it is missing.
+
+    Raises ConfigError, DataError naming the file and line or key that is wrong.
+    """
+    layers = []
     for path in sorted(folder.glob("**/*.supp")):
-        parts = path.relative_to(folder).parts
-        if parts[0] == "target" and target and target not in (parts[1], path.stem):
-            continue
-        rules += suppression.parse(path.read_text(encoding="utf-8"), str(path))
-    return tuple(rules)
+        layer = suppression.layer_of(path.relative_to(folder).as_posix(), str(folder))
+        proved = path.with_suffix(".toml")
+        stacks = suppression.read_proofs(read_text(proved), str(proved)) if proved.exists() else {}
+        rules = suppression.parse(read_text(path), str(path))
+        layers.append(replace(layer, rules=rules, proofs=stacks))
+    return tuple(layers)
 
 
 def write(path: Path, text: str) -> None:

@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import corpora
 import pytest
 
 from leakgrid import cli
+from leakgrid.errors import LeakgridError
 from leakgrid.toolchain import interpreters
 
 collect_ignore = ["projects"]
@@ -167,3 +169,20 @@ def outside_ci() -> Any:
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     root = tmp_path_factory.mktemp("bench")
     return Bench(root, root / "store")
+
+
+@pytest.fixture(scope="session", params=corpora.BUILDS, ids="-".join)
+def corpus(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, corpora.Built]:
+    """Both halves of the corpus on one Python, and that Python's minor version."""
+    python, profile = request.param
+    if sys.platform != "linux":
+        pytest.skip("the screen needs Linux")
+    try:
+        interpreter = interpreters.find(python)
+    except LeakgridError as error:
+        pytest.skip(str(error))
+    root = tmp_path_factory.mktemp("corpus")
+    target = tmp_path_factory.getbasetemp() / "corpus-target"
+    return python, corpora.build(interpreter.executable, profile, root, target)

@@ -42,14 +42,6 @@ def tests(session: nox.Session) -> None:
     session.run(environment.python(session), "-m", "pytest", *session.posargs, external=True)
 
 
-@nox.session(python=False, default=False, requires=environment.requires)
-def watch(session: nox.Session) -> None:
-    """Say what PyO3 released and why a re-evaluation is due (-- --help tells the options)."""
-    command = [environment.python(session), "-m", "leakgrid", "watch", *session.posargs]
-    # 10: something is due, which is no failure of the session.
-    session.run(*command, external=True, success_codes=[0, 10])
-
-
 @nox.session(python=False, requires=environment.requires)
 def lint(session: nox.Session) -> None:
     """Check style, types, the direction of imports, and the workflows."""

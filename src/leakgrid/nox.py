@@ -18,7 +18,6 @@ a skipped session with its reason, and a run that evaluated no cell fails.
 from __future__ import annotations
 
 import atexit
-import importlib.metadata
 import json
 import os
 import re
@@ -36,70 +35,24 @@ from nox.command import CommandFailed
 from leakgrid.errors import ConfigError, DataError
 from leakgrid.finding import CellResult
 from leakgrid.matrix import CellPlan, Matrix, expand, load
+from leakgrid.nox_environment import Environment, ExitCode
 from leakgrid.reports import terminal
+
+__all__ = ["Environment", "session_name", "sessions"]
 
 #: ``<pid>:<folder>`` of the nox run that this process belongs to (``-j`` starts one nox per cell).
 _RUN_VARIABLE = "LEAKGRID_NOX_RUN"
 _NOT_EVALUATED = 3
 _NATIVE = ("--detectors", "growth,refs,census,fds,threads")
-_NEEDED = ("leakgrid", "lxml", "packaging", "pyelftools", "requests", "rich")
+_COMMANDS = {
+    "report": "Print the stored results again (-- --format markdown).",
+    "accept": 'Write baselines from stored results (-- CELL --reason "...").',
+    "watch": "Say what PyO3 released, and why a re-evaluation is due (-- --write).",
+    "merge": "Join the results of many machines (-- DIR|FILE...).",
+    "gate": "Fail where a release is not known to be free of new leaks.",
+}
+_DUE = 10  # of `leakgrid watch`: something to do, and no failure
 _NO_RESULT = "leakgrid ended with exit code {code} and left no result; its output says why"
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """Where leakgrid runs: this interpreter if it has everything, else one that nox makes once.
-
-    ``install`` are pip's arguments for making it; ``distributions`` are the installed packages
-    that make this interpreter good enough.
-    """
-
-    install: tuple[str, ...] = ("leakgrid",)
-    distributions: tuple[str, ...] = _NEEDED
-    session: str = "leakgrid-environment"
-
-    @property
-    def complete(self) -> bool:
-        """Whether the running interpreter has every distribution."""
-        try:
-            for name in self.distributions:
-                importlib.metadata.distribution(name)
-        except importlib.metadata.PackageNotFoundError:
-            return False
-        return True
-
-    @property
-    def requires(self) -> list[str]:
-        """What a session that uses the environment puts into ``requires=``."""
-        return [] if self.complete else [self.session]
-
-    def python(self, session: nox.Session) -> str:
-        """The interpreter to run leakgrid and its tools with."""
-        if self.complete:
-            return sys.executable
-        return self._record(session).read_text(encoding="utf-8").strip()
-
-    def register(self) -> None:
-        """Add the session that makes the environment, where one is needed."""
-        if self.complete:
-            return
-        wanted = ", ".join(repr(name) for name in self.distributions)
-        check = f"from importlib.metadata import version\nfor name in ({wanted},): version(name)"
-
-        def make(session: nox.Session) -> None:
-            """Make the environment that leakgrid runs in (once)."""
-            seen = _ExitCode()
-            session.run("python", "-c", check, success_codes=seen, silent=True, log=False)
-            if seen.code:
-                session.install(*self.install)
-            self._record(session).write_text(f"{session.bin}/python\n", encoding="utf-8")
-
-        nox.session(name=self.session, reuse_venv=True, default=False)(make)
-
-    @staticmethod
-    def _record(session: nox.Session) -> Path:
-        # Nox shortens long environment paths to a hash, so the path is written down, not guessed.
-        return session.cache_dir / "leakgrid-python"
 
 
 def sessions(
@@ -108,7 +61,7 @@ def sessions(
     name: str = "valgrind",
     environment: Environment | None = None,
 ) -> Environment:
-    """Register ``valgrind`` and ``screen`` (a session per cell), ``report`` and ``accept``.
+    """Register ``valgrind`` and ``screen`` (a session per cell), and leakgrid's other commands.
 
     ``screen`` is the native part alone: seconds for a whole suite, and no Valgrind.
 
@@ -129,31 +82,14 @@ def sessions(
     plans = expand(grid)
     _register_cells(name, grid, plans, _evaluator(path, plans, environment, run), environment)
     _register_screen(grid, plans, _evaluator(path, plans, environment, run, _NATIVE), environment)
-    _register_command(
-        "report", "Print the stored results again (-- --format markdown).", environment
-    )
-    _register_command(
-        "accept", 'Write baselines from stored results (-- CELL --reason "...").', environment
-    )
+    for command, doc in _COMMANDS.items():
+        _register_command(command, doc, environment)
     return environment
 
 
 def session_name(name: str, plan: CellPlan, default_target: str) -> str:
     """The exact name of a cell's session: ``valgrind(python='3.13', pyo3='0.30.1')``."""
     return f"{name}({_signature(plan, default_target)})"
-
-
-class _ExitCode(list[int]):
-    """Nox only asks whether an exit code is among the successful ones: remember which it was."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.code = 0
-
-    def __contains__(self, code: object) -> bool:
-        self.code = int(str(code))
-        # Negative: a signal, which nox then reports itself.
-        return self.code >= 0
 
 
 _Evaluate = Callable[[nox.Session, str, str, str], None]
@@ -242,7 +178,10 @@ def _register_single(
 def _register_command(command: str, doc: str, environment: Environment) -> None:
     def call(session: nox.Session) -> None:
         session.run(
-            environment.python(session), "-m", "leakgrid", command, *session.posargs, external=True
+            environment.python(session),
+            *("-m", "leakgrid", command, *session.posargs),
+            success_codes=[0, _DUE] if command == "watch" else [0],
+            external=True,
         )
 
     call.__doc__ = doc
@@ -293,7 +232,7 @@ def _evaluator(
 
 def _call(session: nox.Session, command: list[str]) -> tuple[int, str]:
     """Run a command; its exit code, and its output where ``-j`` holds it back."""
-    seen = _ExitCode()
+    seen = ExitCode()
     output = session.run(*command, external=True, success_codes=seen, silent=session.parallel)
     return seen.code, output if isinstance(output, str) else ""
 

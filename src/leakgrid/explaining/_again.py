@@ -1,0 +1,66 @@
+"""How to see a finding again: commands, and a few lines of Python."""
+
+from __future__ import annotations
+
+from math import ceil
+
+from leakgrid.baseline import python_minor
+from leakgrid.finding import CellResult, Finding
+
+_VISIBLE = 1 << 20
+"""Bytes per line of the loop: the process grows in pages, and pytest itself moves it."""
+
+
+def reproducers(finding: Finding, result: CellResult, pattern: str) -> dict[str, tuple[str, ...]]:
+    """Commands and a few lines of Python, of the test that is simplest to call."""
+    test = _simplest(finding.tests)
+    where = f" --tests '{test}'" if test else ""
+    asked = (
+        finding.detector if finding.detector in ("memcheck",) else f"memcheck,{finding.detector}"
+    )
+    native = finding.detector != "memcheck" and not finding.frames
+    check = (
+        f"leakgrid check {result.target} --python {python_minor(result.python)} "
+        f"--pyo3 {result.pyo3}{where} --detectors {finding.detector if native else asked}"
+    )
+    found: dict[str, tuple[str, ...]] = {"with leakgrid, this test alone": (check,)}
+    if not test:
+        return found
+    if finding.detector == "memcheck":
+        leaks = "no" if pattern in ("access", "free", "undefined", "error") else "full"
+        found["with Valgrind alone"] = (
+            f"PYTHONMALLOC=malloc valgrind --leak-check={leaks} python -m pytest '{test}'",
+        )
+    else:
+        found["as a pytest plugin, in the environment that the extension is installed in"] = (
+            "env $(leakgrid plugin) python -m pytest -p leakgrid_incell.standalone --leakgrid \\",
+            f"  '{test}'",
+        )
+    if pattern in ("memory", "object", "instance") and finding.bytes and _is_plain(test):
+        found["in Python, from the project's root; the test must not take fixtures"] = _loop(
+            test, finding.bytes
+        )
+    return found
+
+
+def _simplest(tests: tuple[str, ...]) -> str:
+    return min(tests, key=lambda test: ("[" in test, test.count("::"), len(test), test), default="")
+
+
+def _is_plain(test: str) -> bool:
+    path, _, name = test.partition("::")
+    return path.endswith(".py") and name.isidentifier()
+
+
+def _loop(test: str, each: float) -> tuple[str, ...]:
+    path, _, name = test.partition("::")
+    calls = 10 ** max(3, len(str(ceil(_VISIBLE / each))))
+    return (
+        "import gc, resource, runpy",
+        f'test = runpy.run_path("{path}")["{name}"]',
+        "for _ in range(5):",
+        f"    for _ in range({calls:_}):",
+        "        test()",
+        "    gc.collect()",
+        '    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, "KiB at most so far")',
+    )

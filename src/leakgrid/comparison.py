@@ -297,7 +297,7 @@ def mechanism(finding: Finding | Accepted) -> tuple[str, str]:
         return f"{key}|{sort}", f"references to {words} {when}"
     elif finding.kind == "instance":
         return key, "memory lost with instances of a class"
-    elif name:
+    elif name and finding.detector == "growth":
         return f"{key}|{name}", f"{name} objects held by native code"
     elif finding.kind == "native-memory" and isinstance(finding, Finding) and not finding.frames:
         size = max(1, round(finding.bytes / _SIZE)) * _SIZE

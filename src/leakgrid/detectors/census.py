@@ -34,6 +34,7 @@ def compare(before: Mapping[str, int], after: Mapping[str, int]) -> tuple[Findin
                     owner=Owner.UNKNOWN,
                     blocks=more,
                     summary=f"{more} reference(s) more to {name} after import",
+                    subject=name,
                 )
             )
     return tuple(found)

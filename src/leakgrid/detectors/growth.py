@@ -149,6 +149,7 @@ def _finding(suspect: Suspect, group: Sequence[Explained]) -> Finding:
         frames=leak.frames,
         summary=f"{amount(size)} bytes in {amount(blocks)} block(s) per call{what}",
         related=tuple(sorted(names - {own})),
+        subject=suspect.name if what else "",
     )
 
 

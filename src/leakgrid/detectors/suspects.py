@@ -106,6 +106,7 @@ def _finding(
         bytes=_number(least.bytes),
         per_call=True,
         summary=summary(least),
+        subject="" if least.kind == NATIVE_MEMORY else least.name,
     )
 
 

@@ -94,13 +94,17 @@ def due(facts: Facts) -> tuple[Reason, ...]:
 
 
 def remembered(facts: Facts, reasons: Iterable[Reason]) -> dict[str, str]:
-    """What to keep as open: the reasons that nothing else would tell again."""
-    now = stamp(facts.now)
-    return {
-        reason.key: facts.open.get(reason.key, now)
+    """What to keep as open: the reasons that nothing else would tell again.
+
+    A new release is one of them: once it is in the matrix only this tells that it was never run.
+    """
+    keys = [
+        reason.key.replace("pyo3:", "not-measured:", 1) if reason.kind == "new-pyo3" else reason.key
         for reason in reasons
-        if reason.kind in ("not-measured", "un-yanked", "surface")
-    }
+        if reason.kind in ("new-pyo3", "not-measured", "un-yanked", "surface")
+    ]
+    now = stamp(facts.now)
+    return {key: facts.open.get(key, now) for key in keys}
 
 
 def surfaces_to_keep(facts: Facts, reasons: Iterable[Reason]) -> dict[str, Surface]:
@@ -188,11 +192,16 @@ def _yanks(facts: Facts) -> Iterator[Reason]:
             "any more; take it out of the matrix",
         )
     have = {plan.cell.pyo3 for plan in facts.plans}
+    have -= {release.version for release in facts.news.proposals}
     back = {f"un-yanked:{version}" for version in facts.news.unyanked if version in have}
     for key in sorted(back | {key for key in facts.open if key.startswith("un-yanked:")}):
         version = key.partition(":")[2]
         cells = facts.cells(pyo3=version)
-        if cells and not facts.measured_since(cells, facts.open.get(key, stamp(facts.now))):
+        if (
+            cells
+            and version in have
+            and not facts.measured_since(cells, facts.open.get(key, stamp(facts.now)))
+        ):
             yield Reason("un-yanked", key, f"PyO3 {version} is no longer yanked", cells)
 
 

@@ -107,7 +107,7 @@ def news(
     fresh = missing if before is None else [e for e in entries if e.version not in before]
     leaders = _leaders(missing, specifier, pre)
     releases = {
-        entry.version: _release(entry, before or have, have, leaders, specifier, pre)
+        entry.version: _release(entry, _kind(entry.version, entries), have, leaders, specifier, pre)
         for entry in (*fresh, *missing)
     }
     changed = [
@@ -150,7 +150,7 @@ def _leaders(entries: Iterable[CrateVersion], specifier: str, pre: bool) -> dict
 
 def _release(
     entry: CrateVersion,
-    before: Collection[str],
+    kind: str,
     have: Collection[str],
     leaders: dict[Any, str],
     specifier: str,
@@ -162,7 +162,7 @@ def _release(
         why_not = "the matrix evaluates it"
     elif not why_not and leader != entry.version:
         why_not = f"{leader or 'a newer one of the matrix'} came after it"
-    return Release(entry, _kind(entry.version, before), not why_not, why_not)
+    return Release(entry, kind, not why_not, why_not)
 
 
 def _objection(entry: CrateVersion, specifier: str, pre: bool) -> str:
@@ -175,10 +175,13 @@ def _objection(entry: CrateVersion, specifier: str, pre: bool) -> str:
     return ""
 
 
-def _kind(version: str, before: Collection[str]) -> str:
+def _kind(version: str, entries: Iterable[CrateVersion]) -> str:
+    """What it is beside the older releases of the index: 0.30.1 is no patch where 0.30.0 failed."""
     if is_pre(version):
         return "pre-release"
-    minors = {_minor(item) for item in before}
+    key = sort_key(version)
+    older = [e.version for e in entries if not e.yanked and sort_key(e.version) < key]
+    minors = {_minor(item) for item in older if not is_pre(item)}
     if _minor(version) in minors:
         return "patch"
     return "minor" if _minor(version)[0] in {minor[0] for minor in minors} else "major"

@@ -118,8 +118,10 @@ def _item(text: str, at: int) -> str:
         return "?"
     if match["name"]:
         return match["name"]
-    words = re.sub(r"<[^<>]*>", "", re.sub(r"<[^<>]*>", "", match["impl"])).split()
-    return words[-1] if words else "?"
+    words = match["impl"].partition(" where ")[0]
+    while "<" in words and words != (shorter := re.sub(r"<[^<>]*>", "", words)):
+        words = shorter
+    return words.split()[-1] if words.split() else "?"
 
 
 def _behind_bracket(text: str, at: int) -> int:

@@ -13,6 +13,7 @@ nox -s watch -- --write --plan                   what PyO3 released, and what is
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -29,10 +30,17 @@ from leakgrid.nox import Environment, sessions  # noqa: E402
 nox.needs_version = ">=2026.7"
 nox.options.sessions = ["lint", "tests"]
 
-DEV = ("leakgrid", "hypothesis", "import-linter", "lxml", "maturin", "mypy", "pytest", "ruff")
+DEV = ("leakgrid", "check-jsonschema", "hypothesis", "import-linter", "lxml", "maturin", "mypy")
+WORKFLOWS = [
+    *map(str, sorted(Path(".github/workflows").glob("*.yml"))),
+    "src/leakgrid/scaffold/workflow.yml",  # what `leakgrid init` writes
+]
 environment = sessions(
     HERE / "matrix.toml",
-    environment=Environment(install=("-e", ".[dev]"), distributions=(*DEV, "requests", "zizmor")),
+    environment=Environment(
+        install=("-e", ".[dev]"),
+        distributions=(*DEV, "pytest", "requests", "ruff", "ruamel.yaml", "zizmor"),
+    ),
 )
 
 
@@ -52,6 +60,14 @@ def lint(session: nox.Session) -> None:
         [python, "-m", "ruff", "format", "--check", "."],
         [python, "-m", "mypy", "src", "noxfile.py", "scripts"],
         [str(tools / "lint-imports"), "--no-logo"],
-        [str(tools / "zizmor"), "--offline", "--quiet", ".github/workflows"],
+        [str(tools / "zizmor"), "--offline", "--quiet", *WORKFLOWS],
+        [
+            str(tools / "check-jsonschema"),
+            "--builtin-schema",
+            "vendor.github-workflows",
+            *WORKFLOWS,
+        ],
     ):
         session.run(*command, external=True)
+    if actionlint := shutil.which("actionlint"):
+        session.run(actionlint, *WORKFLOWS, external=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from leakgrid.commands import _looking
 from leakgrid.commands._common import Subcommands, add_places, positive, write
+from leakgrid.commands._issues import add_issue, tracker
 from leakgrid.errors import LeakgridError
 from leakgrid.finding import CellResult
 from leakgrid.gating import NOT_EVALUATED, Question, Reason, gate_exit_code, judge
@@ -19,7 +20,7 @@ from leakgrid.registry import sort_key
 from leakgrid.store import Store, to_json
 from leakgrid.toolchain import identity
 from leakgrid.verdict import exit_code
-from leakgrid.watch import index, releases
+from leakgrid.watch import index, regressions, releases
 from leakgrid.watch.http import Client
 
 _EXIT_CODES = """exit codes, the first that applies:
@@ -67,6 +68,7 @@ def add(subcommands: Subcommands) -> None:
         "--index", default="", metavar="URL", help="where to ask, as for leakgrid watch"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write it (-: stdout)")
+    add_issue(parser, "one issue about the regressions of each target")
     add_places(parser)
     parser.set_defaults(run=run)
 
@@ -97,6 +99,8 @@ def run(options: argparse.Namespace) -> int:
         write(options.json, to_json(_data(question, reasons, code)))
     if options.json != Path("-"):
         print("\n".join(map(str, reasons)) if reasons else _open(question))
+    if options.issue:
+        _issues(options, question, reasons)
     if reasons:
         count = "1 reason" if len(reasons) == 1 else f"{len(reasons)} reasons"
         print(f"leakgrid: the gate is closed, for {count}", file=sys.stderr)
@@ -149,6 +153,16 @@ def _newest(options: argparse.Namespace, matrix: Matrix) -> tuple[str, tuple[Rea
 def _sources(matrix: Matrix, name: str, store: Store) -> str:
     target = matrix.target(name)
     return identity.sources_digest(target, matrix.base, store.baselines / name)
+
+
+def _issues(options: argparse.Namespace, question: Question, reasons: tuple[Reason, ...]) -> None:
+    issues = tracker(options, Client())
+    known = issues.marked() if issues.token or not options.dry_run else {}
+    for target in question.sources:
+        about = [r for r in reasons if r.subject.partition("/")[0] in (target, _looking.CRATE)]
+        found = regressions.wishes(target, about, question.results, known, question.now.date())
+        for line in issues.apply(found, dry=options.dry_run):
+            print(line, file=sys.stderr)
 
 
 def _open(question: Question) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from leakgrid.commands import _looking
 from leakgrid.commands._common import Subcommands, add_places, positive, write
+from leakgrid.commands._issues import add_issue, tracker
 from leakgrid.errors import NotEvaluated, UsageError
 from leakgrid.matrix import CellPlan, expand
 from leakgrid.registry import sort_key
@@ -45,7 +46,7 @@ def add(subcommands: Subcommands) -> None:
         "--write", action="store_true", help="add new PyO3 versions to the matrix file"
     )
     _add_plan(parser)
-    _add_issue(parser)
+    add_issue(parser, "one issue for each PyO3 version")
     _add_sources(parser)
     add_places(parser)
     parser.set_defaults(run=run)
@@ -87,25 +88,6 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
         const=Path(),
         metavar="FILE",
         help="append the outcome for later steps (default: to $GITHUB_OUTPUT)",
-    )
-
-
-def _add_issue(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("one issue for each PyO3 version")
-    group.add_argument(
-        "--issue",
-        action="store_true",
-        help="open, update or close it; the token is taken from $GITHUB_TOKEN or $GH_TOKEN",
-    )
-    group.add_argument("--dry-run", action="store_true", help="only say what would be done")
-    group.add_argument(
-        "--repository", metavar="OWNER/NAME", help="default: $GITHUB_REPOSITORY", default=""
-    )
-    group.add_argument(
-        "--github-api",
-        metavar="URL",
-        default="",
-        help=f"default: $GITHUB_API_URL, else {issue.DEFAULT}",
     )
 
 
@@ -254,12 +236,6 @@ def _github_output(given: Path, outputs: dict[str, str]) -> None:
 
 
 def _issues(options: argparse.Namespace, seen: _looking.Seen, client: Client) -> None:
-    tracker = issue.Tracker(
-        repository=options.repository or os.environ.get("GITHUB_REPOSITORY", ""),
-        token=os.environ.get("GITHUB_TOKEN") or os.environ.get("GH_TOKEN") or "",
-        api=options.github_api or os.environ.get("GITHUB_API_URL") or issue.DEFAULT,
-        client=client,
-    )
     entries = {entry.version: entry for entry in seen.versions}
     wishes = []
     for version in sorted({item.cell.pyo3 for item in seen.facts.plans}, key=sort_key):
@@ -268,7 +244,7 @@ def _issues(options: argparse.Namespace, seen: _looking.Seen, client: Client) ->
         made = issue.wish(version, entries.get(version), mine, cells, seen.facts.results)
         if mine or made.closed:
             wishes.append(made)
-    for line in tracker.apply(wishes, dry=options.dry_run):
+    for line in tracker(options, client).apply(wishes, dry=options.dry_run):
         _say(line)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from packaging.version import InvalidVersion, Version
 
@@ -24,6 +24,7 @@ _WORDS = (
     (20, re.compile(r"dealloc|freed|decref|incref|\btraverse|\bdropp(?:ed|ing)\b"
                     r"|garbage|\bGC\b|reference pool", re.I)),
 )  # fmt: skip
+_OUTRIGHT = 30
 _DULL = frozenset({"memory", "lost", "with", "that", "about", "nothing", "held", "native", "code",
                    "objects", "bytes", "call", "each", "many", "after", "holds", "import",
                    "through", "references", "extension", "python"})  # fmt: skip
@@ -33,7 +34,8 @@ _DULL = frozenset({"memory", "lost", "with", "that", "about", "nothing", "held",
 class Note:
     """One entry; ``date`` is that of its release, empty where the changelog has none.
 
-    ``about`` is 0 where the entry does not speak of leaks, and the more the surer it does.
+    ``about`` is 0 where the entry does not speak of leaks, and the more the surer it does; ``near``
+    is how many words it has in common with what is searched for.
     """
 
     version: str
@@ -41,6 +43,7 @@ class Note:
     section: str
     text: str
     about: int = 0
+    near: int = 0
 
 
 def read(text: str) -> tuple[Note, ...]:
@@ -52,7 +55,7 @@ def read(text: str) -> tuple[Note, ...]:
             version, date, section, heading = release[1], release[2] or "", "", ""
         elif found := _SECTION.match(line):
             section, heading = found[1].strip(), ""
-        elif item := _ITEM.match(line):
+        elif version and (item := _ITEM.match(line)):
             words = item[2].strip()
             if not item[1] and words.endswith(":"):
                 heading = words
@@ -84,13 +87,18 @@ def between(notes: Iterable[Note], after: str, until: str) -> tuple[Note, ...]:
 
 def ranked(notes: Iterable[Note], title: str = "") -> tuple[Note, ...]:
     """The entries under Fixed and Changed, those first that speak of leaks, then of ``title``."""
-    hints = [word[:5] for word in re.findall(r"[a-z]{4,}", title.lower()) if word not in _DULL]
+    hints = [_stem(word) for word in re.findall(r"[a-z]{4,}", title.lower()) if word not in _DULL]
     judged = [
-        Note(note.version, note.date, note.section, note.text, _about(note.text, hints))
+        replace(note, about=_about(note.text), near=_near(note.text, hints))
         for note in notes
         if note.section in SHOWN
     ]
-    return tuple(sorted(judged, key=lambda note: -note.about))
+    return tuple(sorted(judged, key=lambda note: (-note.about, -note.near)))
+
+
+def _stem(word: str) -> str:
+    """``classes`` -> ``class``, ``instances`` -> ``instan``: for the beginning of other words."""
+    return word.removesuffix("es").removesuffix("s")[:6]
 
 
 def others(notes: Sequence[Note]) -> int:
@@ -98,8 +106,16 @@ def others(notes: Sequence[Note]) -> int:
     return sum(note.section not in SHOWN for note in notes)
 
 
-def _about(text: str, hints: Sequence[str]) -> int:
-    sure = max((points for points, pattern in _WORDS if pattern.search(text)), default=0)
-    if not sure:
-        return 0
-    return sure + sum(re.search(rf"\b_*{hint}", text.lower()) is not None for hint in hints)
+def leaks(notes: Iterable[Note], title: str) -> tuple[Note, ...]:
+    """The entries that say outright that something leaked, the nearest to ``title`` first."""
+    found = [note for note in ranked(notes, title) if note.about >= _OUTRIGHT]
+    return tuple(sorted(found, key=lambda note: -note.near))
+
+
+def _about(text: str) -> int:
+    return max((points for points, pattern in _WORDS if pattern.search(text)), default=0)
+
+
+def _near(text: str, hints: Sequence[str]) -> int:
+    words = re.findall(r"[a-z]+", text.lower())
+    return sum(any(word.startswith(hint) for word in words) for hint in hints)

@@ -120,6 +120,7 @@ def run(options: argparse.Namespace) -> int:
         states=search.told(),
         reasons=search.reasons,
         notes=_notes(answers),
+        later={} if options.fixed else _later(answers),
         builds=evaluated.builds,
         store=str(evaluated.store.root / evaluated.store.kept),
     )
@@ -318,19 +319,36 @@ class _Counting:
         self._shown.stage(name)
 
 
-def _notes(answers: Sequence[Answer]) -> dict[str, tuple[changelog.Note, ...]]:
-    """For each answer, by its cause's key, the changelog between the two versions.
+_Notes = dict[str, tuple[changelog.Note, ...]]
 
-    A changelog that cannot be had does not make the answer worse.
-    """
-    found = {}
-    for one in answers:
-        if one.open:
-            continue
-        try:
-            text = pyo3.changelog(one.first).read_text(encoding="utf-8")
-        except (LeakgridError, OSError, UnicodeDecodeError):
-            continue
-        notes = changelog.between(changelog.read(text), one.without, one.first)
-        found[one.sought.key] = notes
-    return found
+
+def _notes(answers: Sequence[Answer]) -> _Notes:
+    """For each answer, by its cause's key, the changelog between the two versions."""
+    return {
+        one.sought.key: changelog.between(notes, one.without, one.first)
+        for one in answers
+        if not one.open and (notes := _changelog(one.first))
+    }
+
+
+def _later(answers: Sequence[Answer]) -> _Notes:
+    """For each answer what later releases say of leaks: nobody announces that a leak begins."""
+    releases = [
+        e.version for e in registry.versions("pyo3") if not e.yanked and "-" not in e.version
+    ]
+    notes = _changelog(releases[-1]) if releases else ()
+    return {
+        one.sought.key: changelog.leaks(
+            changelog.between(notes, one.first, releases[-1]), one.sought.title
+        )
+        for one in answers
+        if not one.open
+    }
+
+
+def _changelog(version: str) -> tuple[changelog.Note, ...]:
+    """PyO3's changelog; one that cannot be had makes the answer no worse."""
+    try:
+        return changelog.read(pyo3.changelog(version).read_text(encoding="utf-8"))
+    except (LeakgridError, OSError, UnicodeDecodeError):
+        return ()

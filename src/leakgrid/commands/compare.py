@@ -9,14 +9,18 @@ from pathlib import Path
 
 from leakgrid import reports
 from leakgrid.baseline import python_minor
-from leakgrid.commands._common import (
-    Subcommands,
-    write,
-)
+from leakgrid.commands._common import Subcommands, add_places, stored, write
 from leakgrid.comparison import Comparison, Entry, causes, compare_results, subject
 from leakgrid.detectors import census
 from leakgrid.finding import CellResult, Finding
-from leakgrid.store import read_result, to_json
+from leakgrid.store import Store, read_result, to_json
+from leakgrid.verdict import exit_code
+
+_EXIT_CODES = """exit codes:
+  0  nothing new              3  a side was not evaluated (and nothing is new)
+  1  a new cause              4  a side cannot be trusted (and nothing is new)
+  2  usage, broken file
+"""
 
 
 def add(subcommands: Subcommands) -> None:
@@ -24,23 +28,40 @@ def add(subcommands: Subcommands) -> None:
     parser = subcommands.add_parser(
         "compare",
         help="compare two results",
-        description="What is new, gone, changed, known.",
+        description="What the step from one result to another brings and mends: new, gone, "
+        "changed, known. Each is a file, or a cell's name such as mrrc/py3.13-pyo3-0.30.1.",
+        usage="leakgrid compare A B [--json FILE] [--store DIR]",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("before", type=Path, metavar="A.json")
-    parser.add_argument("after", type=Path, metavar="B.json")
+    parser.add_argument("before", metavar="A", help="a result's file, or a cell with a stored one")
+    parser.add_argument("after", metavar="B", help="likewise, the later one")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write it (-: stdout)")
+    add_places(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """``leakgrid compare``: two results; new findings exit 1."""
-    before, after = read_result(options.before), read_result(options.after)
+    """``leakgrid compare``: two results; a new cause exits 1."""
+    store = Store(options.store, options.baselines)
+    before, after = _result(options.before, store), _result(options.after, store)
     compared = compare_cells(before, after)
     if options.json is not None:
         write(options.json, to_json(_comparison_data(before, after, compared)))
     if options.json != Path("-"):
         print(reports.render_comparison(before, after, compared, color=sys.stdout.isatty()))
-    return 1 if compared.new else 0
+    if causes(compared)["new"]:
+        return 1
+    # Without a measurement on either side nothing being new says nothing.
+    return max(code if (code := exit_code(side.verdict)) > 1 else 0 for side in (before, after))
+
+
+def _result(name: str, store: Store) -> CellResult:
+    """A result's file, else the stored result of the cell of this name."""
+    path = Path(name)
+    if path.suffix == ".json" or path.is_file() or name.count("/") != 1:
+        return read_result(path)
+    return stored(store, [name])[name]
 
 
 def compare_cells(before: CellResult, after: CellResult) -> Comparison:

@@ -7,8 +7,8 @@ from math import ceil
 from leakgrid.baseline import python_minor
 from leakgrid.finding import CellResult, Finding
 
-_VISIBLE = 1 << 20
-"""Bytes per line of the loop: the process grows in pages, and pytest itself moves it."""
+_VISIBLE = 1 << 16
+"""Bytes per line of the loop: the process grows in pages of some 4 KiB."""
 
 
 def reproducers(finding: Finding, result: CellResult, pattern: str) -> dict[str, tuple[str, ...]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from leakgrid.comparison import subject
+from leakgrid.comparison import mechanism
 from leakgrid.finding import Finding
 
 NOT_MEASURED = "not measured"
@@ -46,7 +46,8 @@ def pattern_of(finding: Finding) -> str:
     """Which of the patterns that are told apart this finding has."""
     kind = finding.kind.lower()
     if finding.detector == "refs":
-        return "type-reference" if subject(finding).startswith("type ") else "reference"
+        of_type = mechanism(finding)[0].endswith("|type")
+        return "type-reference" if of_type else "reference"
     direct = {"lost-at-import": "import", "native-memory": "memory", "object": "object",
               "instance": "instance", "descriptor": "descriptor", "thread": "thread"}  # fmt: skip
     if kind in direct:

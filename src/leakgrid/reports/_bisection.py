@@ -15,6 +15,7 @@ from leakgrid.reports import _common as common
 from leakgrid.reports.terminal import painter
 
 _WIDTH = 100
+_LATER = 5
 _LINK = re.compile(r"\[(#\d+)\]\([^)]*\)")
 
 
@@ -24,7 +25,8 @@ class Told:
 
     ``states`` has for each cause's key which evaluated versions show it (None: nobody knows),
     ``reasons`` why versions tell nothing, ``notes`` by cause's key the changelog between the last
-    version before and the first behind the change. ``store`` is where the results are.
+    version before and the first behind the change, ``later`` what releases after it say of leaks.
+    ``store`` is where the results are.
     """
 
     target: str
@@ -36,6 +38,7 @@ class Told:
     states: Mapping[str, Mapping[str, bool | None]]
     reasons: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, tuple[Note, ...]] = field(default_factory=dict)
+    later: Mapping[str, tuple[Note, ...]] = field(default_factory=dict)
     builds: int = 0
     store: str = ""
 
@@ -114,7 +117,10 @@ def _changelogs(told: Told) -> list[str]:
     for (without, first), answers in shared.items():
         notes = told.notes[answers[0].sought.key]
         titles = " ".join(one.sought.title for one in answers)
-        lines += [*_changelog(notes, titles, without, first), ""]
+        lines += _changelog(notes, titles, without, first)
+        if later := told.later.get(answers[0].sought.key):
+            lines += ["  what later releases say of leaks:", *_listed(later[:_LATER])]
+        lines.append("")
     return lines
 
 
@@ -183,13 +189,15 @@ def _cause(one: Answer, told: Told) -> dict[str, Any]:
         "candidates": [*one.untold, *one.open, one.first],
         "as_before_again": list(one.back),
         "shown": dict(told.states.get(one.sought.key, {})),
-        "changelog": [
-            {
-                "version": note.version,
-                "section": note.section,
-                "text": note.text,
-                "speaks_of_leaks": note.about > 0,
-            }
-            for note in notes
-        ],
+        "changelog": [_note(note) for note in notes],
+        "later": [_note(note) for note in told.later.get(one.sought.key, ())],
+    }
+
+
+def _note(note: Note) -> dict[str, Any]:
+    return {
+        "version": note.version,
+        "section": note.section,
+        "text": note.text,
+        "speaks_of_leaks": note.about > 0,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ LEAKING = frozenset({"regressed", "unbaselined"})
 NOT_EVALUATED = frozenset({"unsupported", "build-failed", "tests-failed", "no-tests"})
 
 _OWNERS = list(Owner)
+_SAID = re.compile(r"\d.* per call")
+"""How the detectors that measure per call say the amount themselves."""
 _STATES = ("new", "changed", "unbaselined", "known")
 
 
@@ -119,7 +122,7 @@ def headline(finding: Finding) -> str:
     """What was seen, in one line: the detector's summary or kind, and the size."""
     what = finding.summary or finding.kind
     size = amount(finding)
-    said = not size or size.removesuffix(" per process") in what
+    said = not size or size.removesuffix(" per process") in what or _SAID.search(what)
     return one_line(what if said else f"{what} ({size})")
 
 

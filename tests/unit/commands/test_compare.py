@@ -1,7 +1,8 @@
 import json
 from dataclasses import replace
 
-from made import finding, result, written
+import pytest
+from made import CELL, finding, places, result, written
 
 from leakgrid import cli
 from leakgrid.finding import CellResult
@@ -13,6 +14,29 @@ def test_compare_exits_1_for_new_findings_only(tmp_path, capsys):
     assert cli.main(["compare", before, after]) == 1
     assert cli.main(["compare", before, before]) == 0
     assert "a" * 12 in capsys.readouterr().out
+
+
+def test_compare_takes_the_names_of_cells_with_stored_results(stored, capsys):
+    assert cli.main(["compare", CELL, CELL, *places(stored)]) == 0
+    assert f"before: {CELL}" in capsys.readouterr().out
+    assert cli.main(["compare", CELL, "demo/py3.9-pyo3-0.29.3", *places(stored)]) == 2
+    assert "there is no result of demo/py3.9-pyo3-0.29.3" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("verdict", "code"), [("build-failed", 3), ("blind", 4)])
+def test_a_side_that_was_not_measured_is_never_called_equal(tmp_path, capsys, verdict, code):
+    before = written(tmp_path / "a.json", result(finding("a")))
+    failed = written(tmp_path / "b.json", result(verdict=verdict, tests={}))
+    assert cli.main(["compare", before, failed]) == code
+    assert cli.main(["compare", failed, before]) == 1
+    assert "No difference" not in capsys.readouterr().out
+
+
+def test_what_only_moved_to_another_class_is_not_new(tmp_path):
+    lost = {"detector": "refs", "kind": "reference"}
+    before = written(tmp_path / "a.json", result(finding("a", subject="type A", **lost)))
+    after = written(tmp_path / "b.json", result(finding("b", subject="type B", **lost)))
+    assert cli.main(["compare", before, after]) == 0
 
 
 def test_compare_writes_both_sides_of_each_entry(tmp_path, capsys):

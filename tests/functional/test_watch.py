@@ -241,6 +241,24 @@ def test_a_server_that_speaks_no_tls_is_refused_without_a_second_try(desk: Desk)
     assert json.loads(desk.state.read_text())["versions"] == before["versions"]
 
 
+def test_passwords_of_a_netrc_go_nowhere(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = desk.folder / "netrc"
+    secrets.write_text("machine 127.0.0.1 login me password hush\n")
+    secrets.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(secrets))
+    assert desk.watch() == 0
+    assert desk.services.seen
+    for _, _, headers in desk.services.seen:
+        assert "Authorization" not in headers
+        assert headers["User-Agent"].startswith("leakgrid/")
+
+
+def test_an_index_that_wants_a_login_is_asked_through_cargo(desk: Desk) -> None:
+    desk.services.troubles["index"] = [status(401)]
+    assert desk.watch() == 3
+    assert "cargo has no index entry" in desk.out
+
+
 def test_an_advisory_is_due_until_the_versions_were_measured_after_it(desk: Desk) -> None:
     desk.services.vulns = [
         {

@@ -109,15 +109,26 @@ def look(question: Question, client: Client) -> Seen:
         source=found.source if found else "",
         unchanged=found.unchanged if found else False,
     )
+    return Seen(report, facts, matrix, edited, versions, _after(before, found, facts, due))
+
+
+def _after(
+    before: State, found: index.Look | None, facts: Facts, due: tuple[reasons.Reason, ...]
+) -> State:
+    """The state to keep; what could not be looked at stays as it was."""
     after = replace(
         before,
-        versions=found.versions if found else before.versions,
-        validators=found.validators if found else before.validators,
-        looked=reasons.stamp(question.now) if found else before.looked,
         open=reasons.remembered(facts, due),
         surfaces=reasons.surfaces_to_keep(facts, due),
     )
-    return Seen(report, facts, matrix, edited, versions, after)
+    if found is None:
+        return after
+    return replace(
+        after,
+        versions=found.versions,
+        validators=found.validators,
+        looked=reasons.stamp(facts.now),
+    )
 
 
 def save(question: Question, seen: Seen) -> None:
@@ -276,12 +287,25 @@ def _programs(facts: Facts, matrix: Matrix, notes: list[str]) -> Facts:
             found[minor] = interpreters.find(minor).version
         except LeakgridError:
             notes.append(f"Python {minor} is not installed here, so it was not compared")
+    notes += _new_minors(matrix)
     try:
         here = valgrind.version(valgrind.locate())
     except LeakgridError as error:
         here = ""
         notes.append(f"Valgrind was not compared: {error.what}")
     return replace(facts, pythons=found, valgrind=here)
+
+
+def _new_minors(matrix: Matrix) -> list[str]:
+    """CPythons that are installed, newer than all of the matrix, and in its watched range."""
+    newest = max(
+        tuple(map(int, plan.cell.python.removesuffix("t").split("."))) for plan in expand(matrix)
+    )
+    return [
+        f"CPython {found.version} is installed, and the matrix has no {found.minor}"
+        for found in interpreters.discover()
+        if found.release[:2] > newest and releases.within(found.version, matrix.watch.python)
+    ]
 
 
 def _notes(facts: Facts, question: Question, before: State) -> list[str]:

@@ -217,6 +217,7 @@ def _outputs(
         "newest": news.newest.version if news and news.newest else "",
         "new": " ".join(release.version for release in news.proposals) if news else "",
         "written": str(bool(options.write and seen.edit.added)).lower(),
+        "cells": str(len({name for reason in seen.report.reasons for name in reason.cells})),
     }
     if planned is not None:
         jobs = planned["include"]
@@ -244,7 +245,10 @@ def _issues(options: argparse.Namespace, seen: _looking.Seen, client: Client) ->
         made = issue.wish(version, entries.get(version), mine, cells, seen.facts.results)
         if mine or made.closed:
             wishes.append(made)
-    for line in tracker(options, client).apply(wishes, dry=options.dry_run):
+    # An issue about a version is younger than the version: only what is younger is looked through.
+    dates = [getattr(entries.get(wanted.version), "published", None) or "" for wanted in wishes]
+    since = min(dates, default="")
+    for line in tracker(options, client).apply(wishes, since, dry=options.dry_run):
         _say(line)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from leakgrid import registry
-from leakgrid.errors import ConfigError, DataError, LeakgridError
+from leakgrid.errors import DataError, LeakgridError
 from leakgrid.registry import CrateVersion
 from leakgrid.watch.http import Client, CouldNotLook, Distrusted
 
@@ -55,7 +55,7 @@ def look(
     """Every version of ``crate``. ``address`` is that of a sparse index, or :data:`CARGO`.
 
     ``known`` is what the last look saw: an unchanged answer stands for it, and an answer that
-    lacks some of it is not believed. Raises CouldNotLook, Distrusted, ConfigError.
+    lacks some of it is not believed. Raises CouldNotLook, Distrusted.
     """
     if address == CARGO:
         found = _through_cargo(crate)
@@ -80,10 +80,6 @@ def look(
 def _through_cargo(crate: str) -> Look:
     try:
         listing = registry.lookup(crate)
-    except ConfigError:
-        raise
-    except DataError as error:
-        raise Distrusted(error.what, why=error.why, next=error.next) from error
     except LeakgridError as error:
         raise CouldNotLook(error.what, why=error.why, next=error.next) from error
     if not listing.fresh:

@@ -206,11 +206,13 @@ def _yanks(facts: Facts) -> Iterator[Reason]:
 
 
 def _advisories(facts: Facts) -> Iterator[Reason]:
+    """Those about versions of the matrix that neither a measurement nor a review has seen."""
     versions = sorted({plan.cell.pyo3 for plan in facts.plans}, key=sort_key)
     for advisory in facts.advisories:
         hit = [version for version in versions if advisory.affects(version)]
         cells = tuple(name for version in hit for name in facts.cells(pyo3=version))
-        if hit and not facts.measured_since(cells, advisory.modified):
+        reviewed = facts.reviewed is not None and moment(advisory.modified).date() < facts.reviewed
+        if hit and not reviewed and not facts.measured_since(cells, advisory.modified):
             names = " ".join([advisory.id, *(f"({alias})" for alias in advisory.aliases)])
             yield Reason(
                 "advisory",

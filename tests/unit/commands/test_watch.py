@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from made import result
+
+from leakgrid import cli
+from leakgrid.store import Store
+
+MATRIX = """\
+pythons = ["3.12", "3.13"]
+pyo3 = ["0.28.3", "0.29.0"]
+targets.a.requirement = "a==1.0"
+targets.b = { requirement = "b==1.0", default = false }
+exclude = [{ target = "a", python = "==3.13", pyo3 = "<0.29", reason = "why" }]
+tags.few = [{ target = "a", pyo3 = ["0.29.0"] }]
+"""
+
+
+@pytest.fixture
+def arguments(tmp_path: Path) -> list[str]:
+    (tmp_path / "matrix.toml").write_text(MATRIX)
+    places = ["--matrix", str(tmp_path / "matrix.toml"), "--store", str(tmp_path / "store")]
+    return ["watch", "--offline", *places]
+
+
+def planned(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return [job["cells"] for job in json.loads(capsys.readouterr().out)["include"]]
+
+
+@pytest.mark.parametrize(
+    ("more", "cells"),
+    [
+        ([], ["a/py3.12-pyo3-0.28.3", "a/py3.12-pyo3-0.29.0", "a/py3.13-pyo3-0.29.0"]),
+        (["--tag", "few"], ["a/py3.12-pyo3-0.29.0", "a/py3.13-pyo3-0.29.0"]),
+        (["--target", "b", "--pyo3", "0.28.3"], ["b/py3.12-pyo3-0.28.3", "b/py3.13-pyo3-0.28.3"]),
+        (["--shard", "2/2"], ["a/py3.13-pyo3-0.29.0"]),
+        (
+            ["--capacity", "2"],
+            ["a/py3.12-pyo3-0.28.3", "a/py3.12-pyo3-0.29.0 a/py3.13-pyo3-0.29.0"],
+        ),
+    ],
+)
+def test_all_cells_are_planned_and_options_narrow_them(
+    arguments: list[str],
+    capsys: pytest.CaptureFixture[str],
+    more: list[str],
+    cells: list[str],
+) -> None:
+    assert cli.main([*arguments, "--plan", "--all", *more]) == 0
+    assert planned(capsys) == cells
+
+
+def test_a_plan_without_cells_is_empty_and_says_so_by_its_exit_code(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*arguments, "--plan"]) == 0
+    assert planned(capsys) == []
+    assert cli.main([*arguments, "--plan", "--all", "--pyo3", "9.9.9"]) == 3
+    assert planned(capsys) == []
+
+
+def test_stale_cells_are_planned(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "a/py3.12-pyo3-0.29.0"
+    Store(tmp_path / "store", tmp_path).save_result(name, result(pyo3="0.29.0", started=""))
+    assert cli.main([*arguments, "--plan"]) == 10
+    assert planned(capsys) == [name]
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--since", "0.29"], "a full version is needed"),
+        (["--target", "c"], "no target 'c'"),
+        (["--github-output"], "GITHUB_OUTPUT is not set"),
+        (["--issue"], "no repository"),
+    ],
+)
+def test_what_does_not_fit_is_a_usage_error(
+    arguments: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    more: list[str],
+    told: str,
+) -> None:
+    for name in ("GITHUB_OUTPUT", "GITHUB_REPOSITORY", "GITHUB_TOKEN", "GH_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    assert cli.main([*arguments, "--plan", *more]) == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shard", ["0/2", "3/2", "x", "1"])
+def test_a_part_that_does_not_exist_is_refused(arguments: list[str], shard: str) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([*arguments, "--plan", "--shard", shard])
+
+
+def test_a_broken_state_is_named_and_left_alone(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = tmp_path / "state.json"
+    state.write_text("{")
+    assert cli.main([*arguments, "--state", str(state)]) == 2
+    assert "is not a state of the watcher" in capsys.readouterr().err
+    assert state.read_text() == "{"
+
+
+def test_the_store_of_a_first_look_stays_out_of_git(arguments: list[str], tmp_path: Path) -> None:
+    assert cli.main(arguments) == 0
+    assert (tmp_path / "store" / ".gitignore").read_text() == "*\n"
+    assert (tmp_path / "store" / "watch.json").exists()

@@ -185,7 +185,7 @@ def _compared(facts: Facts) -> tuple[Verdict, str]:
     if comparison.gone:
         return Verdict.IMPROVED, (
             f"{_count(len(comparison.gone), 'accepted finding')} gone{notes}; "
-            f"bring the baseline up to date: {_accept(facts.cell)}"
+            f"take them out of the baseline: `leakgrid accept {facts.cell} --prune`"
         )
     if facts.findings:
         return Verdict.KNOWN, f"{measured} measured, only accepted findings{notes}."

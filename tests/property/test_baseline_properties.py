@@ -27,6 +27,11 @@ accepted = st.builds(
     per_call=st.booleans(),
     frames=st.lists(text, max_size=4).map(tuple),
     reason=said,
+    reproducer=st.just("") | said,
+    link=st.just("") | said,
+)
+comments = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=20).map(
+    lambda text: f"# {text}".rstrip()
 )
 entries = st.lists(accepted, max_size=5, unique_by=lambda entry: entry.id).map(
     lambda items: tuple(sorted(items, key=lambda entry: entry.id))
@@ -48,6 +53,7 @@ findings = st.builds(
         max_size=3,
     ).map(tuple),
 )
+REASON = "upstream, https://example.org/1"
 results = st.builds(
     CellResult,
     target=st.just("demo"),
@@ -66,6 +72,18 @@ def test_what_is_written_is_read_back(baseline):
     assert read(write(baseline)) == baseline
 
 
+@given(baselines, st.data())
+def test_comments_are_read_back(baseline, data):
+    keys = ["", *(entry.id for entry in baseline.entries)]
+    notes = data.draw(
+        st.dictionaries(
+            st.sampled_from(keys), st.lists(comments, min_size=1, max_size=3).map(tuple)
+        )
+    )
+    noted = replace(baseline, notes=notes)
+    assert read(write(noted)) == noted
+
+
 @given(baselines)
 def test_writing_is_stable(baseline):
     assert write(read(write(baseline))) == write(baseline)
@@ -74,21 +92,21 @@ def test_writing_is_stable(baseline):
 
 @given(results)
 def test_what_was_accepted_is_known_at_once(result):
-    compared = compare_baseline(result, accept(result, None, "reason"))
+    compared = compare_baseline(result, accept(result, None, REASON))
     assert compared.ids()["known"] == tuple(sorted(f.id for f in result.findings))
     assert compared.new == compared.gone == compared.changed == ()
 
 
 @given(results)
 def test_an_accepted_baseline_survives_its_file(result):
-    made = accept(result, None, "reason")
+    made = accept(result, None, REASON)
     assert read(write(made)) == made
 
 
 @given(results, results)
 def test_a_partial_result_never_drops_an_accepted_finding(first, second):
-    before = accept(first, None, "reason")
-    after = accept(replace(second, partial=True), before, "other")
+    before = accept(first, None, REASON)
+    after = accept(replace(second, partial=True), before, REASON)
     assert {e.id for e in before.entries} <= {e.id for e in after.entries}
     assert compare_baseline(replace(second, partial=True), before).gone == ()
 

@@ -4,12 +4,14 @@ import pytest
 
 from leakgrid.baseline import (
     Accepted,
+    Accepting,
     Baseline,
     accept,
     is_complete,
     measured_tests,
     python_minor,
     read,
+    stale,
     write,
 )
 from leakgrid.errors import ConfigError, DataError, UsageError
@@ -62,9 +64,28 @@ def test_entries_that_stay_keep_their_reasons_and_new_ones_get_the_new():
     ]
 
 
-def test_a_whole_result_drops_what_is_gone():
+def test_what_a_whole_result_shows_to_be_gone_is_stale_and_goes_when_pruned():
     first = accept(result(finding("a" * 12), finding("b" * 12)), None, "r")
-    assert [e.id[0] for e in accept(result(finding("b" * 12)), first, "").entries] == ["b"]
+    later = result(finding("b" * 12))
+    assert stale(later, first) == ("a" * 12,)
+    assert [e.id[0] for e in accept(later, first, "").entries] == ["a", "b"]
+    assert [e.id[0] for e in accept(later, first, "", prune=True).entries] == ["b"]
+
+
+@pytest.mark.parametrize(
+    "unfinished",
+    [
+        {"partial": True},
+        {"tests": {}},
+        {"tests": {**PASSED, "t": TestRecord("crashed")}},
+        {"detectors": ("growth",)},
+    ],
+)
+def test_where_not_everything_ran_nothing_is_stale_and_nothing_is_pruned(unfinished):
+    first = accept(result(finding("a" * 12)), None, "r")
+    later = result(**unfinished)
+    assert stale(later, first) == ()
+    assert accept(later, first, "", prune=True).entries == first.entries
 
 
 @pytest.mark.parametrize(
@@ -205,3 +226,95 @@ def test_a_partial_result_adds_to_the_blocks_of_a_cycle():
 def test_a_baseline_of_before_cycles_were_kept_is_still_read():
     text = write(accept(result(finding()), None, "r")).replace("related = []\n", "")
     assert read(text).entries[0].related == ()
+
+
+def test_a_finding_of_the_extension_carries_the_command_that_shows_it():
+    (entry,) = accept(result(finding()), None, "looked at it").entries
+    shown = "leakgrid check demo --python 3.12 --pyo3 0.29.3 -- -k test_0"
+    assert (entry.reproducer, entry.link) == (shown, "")
+    (entry,) = accept(result(finding(kind="lost-at-import", tests=())), None, "r").entries
+    assert entry.reproducer.startswith("leakgrid check demo")
+
+
+@pytest.mark.parametrize(
+    ("how", "carried"),
+    [
+        (Accepting("r", reproducer="while True: leak()"), ("while True: leak()", "")),
+        (Accepting("r", link="https://example.org/1"), ("", "https://example.org/1")),
+        (Accepting("known, see https://example.org/1"), ("", "")),
+    ],
+)
+def test_a_reproducer_or_a_link_that_was_given_is_carried_instead(how, carried):
+    (entry,) = accept(result(finding()), None, how).entries
+    assert (entry.reproducer, entry.link) == carried
+    assert accept(result(finding()), Baseline("demo", "3.12", "0.29.3", (entry,)), "").entries == (
+        entry,
+    )
+
+
+def test_a_finding_of_the_extension_that_no_test_shows_needs_a_reproducer_or_a_link():
+    with pytest.raises(UsageError, match="no test shows it"):
+        accept(result(finding(tests=())), None, "r")
+    (entry,) = accept(result(finding(tests=(), owner=Owner.PYO3)), None, "r").entries
+    assert (entry.reproducer, entry.link) == ("", "")
+
+
+def test_only_the_chosen_findings_are_accepted():
+    first = accept(result(finding("a" * 12), finding("b" * 12)), None, Accepting("r", ["b" * 12]))
+    assert [entry.id[0] for entry in first.entries] == ["b"]
+    second = accept(result(finding("a" * 12)), first, Accepting("s", ["a" * 12]))
+    assert [(entry.id[0], entry.reason) for entry in second.entries] == [("a", "s"), ("b", "r")]
+
+
+def test_comments_stay_with_the_entry_they_stand_at():
+    text = write(accept(result(finding("a" * 12), finding("b" * 12)), None, "r"))
+    head, first, second = text.split("[[accepted]]")
+    edited = (
+        head.replace("schema = 1", "# ask before you change this\nschema = 1")
+        + "# the older one\n[[accepted]]"
+        + first.replace('reason = "r"', '# since 0.28\nreason = "by hand"')
+        + "[[accepted]]"
+        + second
+        + "# at the end\n"
+    )
+    again = write(accept(result(finding("b" * 12), finding("a" * 12)), read(edited), "new"))
+    for kept in (
+        "# ask before",
+        "# the older one\n# since 0.28\n[[accepted]]",
+        'reason = "by hand"',
+    ):
+        assert kept in again
+    assert "# at the end\n[[accepted]]" in again
+    assert write(read(again)) == again
+
+
+def test_a_sharp_sign_in_a_long_string_is_no_comment():
+    text = write(accept(result(finding()), None, "r"))
+    edited = text.replace('reason = "r"', 'reason = """\n# no comment\n[[accepted]]"""')
+    assert read(edited).notes == {}
+    assert read(edited).entries[0].reason == "# no comment\n[[accepted]]"
+
+
+def test_the_marks_of_a_merge_are_named_by_their_lines():
+    text = write(accept(result(finding()), None, "r"))
+    ours = text.replace(
+        'reason = "r"', '<<<<<<< ours\nreason = "r"\n=======\nreason = "s"\n>>>>>>> x'
+    )
+    with pytest.raises(DataError) as caught:
+        read(ours, "base/demo.toml")
+    lines = [
+        str(n)
+        for n, line in enumerate(ours.splitlines(), 1)
+        if line[:7] in ("<<<<<<<", "=======", ">>>>>>>")
+    ]
+    assert str(caught.value).startswith("base/demo.toml has the marks of an unfinished merge")
+    assert f"line {', '.join(lines)}" in caught.value.why
+
+
+def test_a_schema_of_the_future_asks_for_a_newer_leakgrid():
+    with pytest.raises(DataError, match="a newer leakgrid wrote it"):
+        read("schema = 2\n", "x.toml")
+    for other in ("", "schema = 0\n", "schema = true\n", 'schema = "1"\n'):
+        with pytest.raises(DataError, match="schema") as caught:
+            read(other, "x.toml")
+        assert "newer" not in str(caught.value)

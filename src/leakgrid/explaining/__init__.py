@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from leakgrid.explaining._again import reproducers
 from leakgrid.explaining._model import Cause, Explanation
-from leakgrid.explaining._what import NOT_MEASURED, cost, number, pattern_of, size, what
+from leakgrid.explaining._what import ERRORS, NOT_MEASURED, cost, number, pattern_of, size, what
 from leakgrid.explaining._why import USUAL, known
 from leakgrid.finding import CellResult, Finding
 from leakgrid.signature import Owner, native_segment
@@ -24,7 +24,7 @@ def explain(finding: Finding, result: CellResult) -> Explanation:
         owner=_owner(finding, result),
         causes=(*known(finding, result), *USUAL[pattern]),
         reproducers=reproducers(finding, result, pattern),
-        classes=_classes(result),
+        classes={} if pattern in ERRORS else _classes(result),
         bytes_per_1000_calls=finding.bytes * 1000 if finding.per_call and finding.bytes else None,
     )
 
@@ -49,7 +49,9 @@ def _owner(finding: Finding, result: CellResult) -> str:
         files = [f.file for f in segment if f.owner is Owner.DEPENDENCY and "/" in f.file]
         name = f" ({PurePosixPath(files[0]).parts[0]})" if files else ""
     text = _OWNERS[finding.owner].format(name=name)
-    if finding.owner is Owner.UNKNOWN and "memcheck" not in result.detectors:
+    if finding.owner is Owner.UNKNOWN and finding.detector != "growth":
+        text += " A count has none: the object and the tests narrow it down."
+    elif finding.owner is Owner.UNKNOWN and "memcheck" not in result.detectors:
         text += " With Valgrind, `--detectors memcheck,growth` looks for the place."
     if finding.owner is Owner.PYO3:
         text += " Another version may not do it: see `leakgrid bisect`."
@@ -61,7 +63,8 @@ def _classes(result: CellResult) -> dict[str, str]:
     ran = "memcheck" in result.detectors if result.detectors else bool(result.totals)
     lost = result.totals.get("definitely-lost")
     if not ran or lost is None:
-        why = f"{NOT_MEASURED}: the memcheck detector did not run"
+        off = bool(result.detectors) and not ran
+        why = NOT_MEASURED + (": the memcheck detector did not run" if off else "")
         return dict.fromkeys(
             ("definitely lost", "indirectly lost", "possibly lost", "still reachable"), why
         )

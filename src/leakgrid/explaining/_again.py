@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from math import ceil
 
 from leakgrid.baseline import python_minor
+from leakgrid.explaining._what import ERRORS
 from leakgrid.finding import CellResult, Finding
 
 _VISIBLE = 1 << 16
@@ -14,27 +17,29 @@ _VISIBLE = 1 << 16
 def reproducers(finding: Finding, result: CellResult, pattern: str) -> dict[str, tuple[str, ...]]:
     """Commands and a few lines of Python, of the test that is simplest to call."""
     test = _simplest(finding.tests)
-    where = f" --tests '{test}'" if test else ""
-    asked = (
-        finding.detector if finding.detector in ("memcheck",) else f"memcheck,{finding.detector}"
-    )
-    native = finding.detector != "memcheck" and not finding.frames
+    quoted = shlex.quote(test)
+    where = f" --tests {quoted}" if test else ""
+    # Where memcheck gave growth its stack, it is needed to see the stack again.
+    stacked = finding.detector != "memcheck" and finding.frames
+    detectors = f"memcheck,{finding.detector}" if stacked else finding.detector
     check = (
         f"leakgrid check {result.target} --python {python_minor(result.python)} "
-        f"--pyo3 {result.pyo3}{where} --detectors {finding.detector if native else asked}"
+        f"--pyo3 {result.pyo3}{where} --detectors {detectors}"
     )
-    found: dict[str, tuple[str, ...]] = {"with leakgrid, this test alone": (check,)}
+    found: dict[str, tuple[str, ...]] = {
+        "with leakgrid" + (", this test alone" if test else ""): (check,)
+    }
     if not test:
         return found
     if finding.detector == "memcheck":
-        leaks = "no" if pattern in ("access", "free", "undefined", "error") else "full"
+        leaks = "no" if pattern in ERRORS else "full"
         found["with Valgrind alone"] = (
-            f"PYTHONMALLOC=malloc valgrind --leak-check={leaks} python -m pytest '{test}'",
+            f"PYTHONMALLOC=malloc valgrind --leak-check={leaks} python -m pytest {quoted}",
         )
     else:
         found["as a pytest plugin, in the environment that the extension is installed in"] = (
             "env $(leakgrid plugin) python -m pytest -p leakgrid_incell.standalone --leakgrid \\",
-            f"  '{test}'",
+            f"  {quoted}",
         )
     if pattern in ("memory", "object", "instance") and finding.bytes and _is_plain(test):
         found["in Python, from the project's root; the test must not take fixtures"] = _loop(
@@ -57,7 +62,7 @@ def _loop(test: str, each: float) -> tuple[str, ...]:
     calls = 10 ** max(3, len(str(ceil(_VISIBLE / each))))
     return (
         "import gc, resource, runpy",
-        f'test = runpy.run_path("{path}")["{name}"]',
+        f"test = runpy.run_path({json.dumps(path)})[{json.dumps(name)}]",
         "for _ in range(5):",
         f"    for _ in range({calls:_}):",
         "        test()",

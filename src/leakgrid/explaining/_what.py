@@ -11,6 +11,8 @@ from leakgrid.comparison import mechanism
 from leakgrid.finding import Finding
 
 NOT_MEASURED = "not measured"
+ERRORS = ("access", "free", "undefined", "error")
+"""The patterns that are no leaks."""
 _DAY = 86_400
 _WHAT = {
     "lost": "Memory that nothing points to any more, so nothing can ever free it (Valgrind's "
@@ -69,7 +71,7 @@ def what(finding: Finding, pattern: str) -> str:
 
 
 def cost(finding: Finding, pattern: str) -> str:
-    if pattern in ("access", "free", "undefined", "error"):
+    if pattern in ERRORS:
         return "No memory per call; what it can do is in no proportion to how often it happens."
     if pattern == "import":
         return f"{size(finding.bytes)} once per process, however long it runs."
@@ -87,8 +89,9 @@ def cost(finding: Finding, pattern: str) -> str:
             f"{number(finding.blocks * 1000)} references per 1,000 calls."
         )
     return (
-        f"{size(finding.bytes)} per call: {size(finding.bytes * 1000)} per 1,000 calls. A process "
-        f"that makes one such call a second grows by {size(finding.bytes * _DAY)} a day."
+        f"{size(finding.bytes)} per call, which is one run of its test: "
+        f"{size(finding.bytes * 1000)} per 1,000 calls. A process that makes one such call a second "
+        f"grows by {size(finding.bytes * _DAY)} a day."
     )
 
 
@@ -101,11 +104,10 @@ def _exhausted(finding: Finding, noun: str, end: str) -> str:
 def _not_per_call(finding: Finding) -> str:
     text = f"{size(finding.bytes)} in one run of its tests; per call: {NOT_MEASURED}"
     if finding.tests:
-        each = finding.bytes / len(finding.tests)
-        text += (
-            f". If each run of one of its {len(finding.tests)} test(s) loses the same, that is "
-            f"{size(each * 1000)} per 1,000 runs"
-        )
+        count = len(finding.tests)
+        which = "the test" if count == 1 else f"one of its {count} tests"
+        each = size(finding.bytes / count * 1000)
+        text += f". If each run of {which} loses the same, that is {each} per 1,000 runs"
     return text + " (`--detectors memcheck,growth` measures it per call)."
 
 

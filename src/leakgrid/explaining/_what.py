@@ -90,8 +90,8 @@ def cost(finding: Finding, pattern: str) -> str:
         )
     return (
         f"{size(finding.bytes)} per call, which is one run of its test: "
-        f"{size(finding.bytes * 1000)} per 1,000 calls. A process that makes one such call a second "
-        f"grows by {size(finding.bytes * _DAY)} a day."
+        f"{size(finding.bytes * 1000)} per 1,000 calls. A process that makes one such call a "
+        f"second grows by {size(finding.bytes * _DAY)} a day."
     )
 
 

@@ -14,7 +14,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from leakgrid import cli
+try:
+    from leakgrid import cli
+except ModuleNotFoundError as error:
+    print(
+        f"{error.name} is not installed for {sys.executable}.\n"
+        "Use the environment that scripts/bootstrap.py makes: .venv/bin/python " + sys.argv[0],
+        file=sys.stderr,
+    )
+    sys.exit(2)
 
 if __name__ == "__main__":
     sys.exit(cli.main(["watch", *sys.argv[1:]]))

@@ -153,6 +153,15 @@ def test_yanked_and_unyanked_versions_are_told(desk: Desk) -> None:
     assert [reason["kind"] for reason in seen["reasons"]] == ["new-pyo3", "yanked"]
 
 
+def test_the_line_ends_of_the_matrix_file_stay(desk: Desk) -> None:
+    desk.services.entries.append(entry("0.30.1"))
+    desk.matrix.write_bytes(MATRIX.replace("\n", "\r\n").encode())
+    assert desk.watch("--write") == 10
+    written = desk.matrix.read_bytes()
+    assert b'"0.30.1"' in written
+    assert written.count(b"\n") == written.count(b"\r\n")
+
+
 def test_pre_releases_are_followed_only_when_asked_for(desk: Desk) -> None:
     desk.services.entries.append(entry("0.30.0-beta.1"))
     code, seen = desk.seen("--state", str(desk.folder / "other.json"))
@@ -350,15 +359,22 @@ def test_one_issue_for_each_version_whatever_happens(desk: Desk) -> None:
     assert "stays as it is" in desk.err
 
 
-def test_a_lost_answer_to_a_new_issue_is_not_asked_for_twice(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    ("trouble", "code"),
+    [(services.hung_up, 3), (status(502), 3), (services.silent, 3), (services.cut_off, 4)],
+)
+def test_a_lost_answer_to_a_new_issue_is_not_asked_for_twice(
+    desk: Desk, trouble: services.Trouble, code: int
+) -> None:
     desk.services.entries.append(entry("0.30.1"))
 
-    def made_but_silent(handler: services.Handler) -> None:
+    def made_but_lost(handler: services.Handler) -> None:
         desk.services.issues.append({"number": 1, "state": "open", **handler.sent})
-        handler.close_connection = True
+        trouble(handler)
 
-    desk.services.troubles["github"] = [services.Handler.normal, made_but_silent]
-    assert desk.watch("--issue") == 3
+    desk.services.troubles["github"] = [services.Handler.normal, made_but_lost]
+    assert desk.watch("--issue") == code
+    assert desk.services.asked("/issues").count("POST") == 1
     assert desk.watch("--issue") == 10
     assert len(desk.services.issues) == 1
     assert "says it already" in desk.err

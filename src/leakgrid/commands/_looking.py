@@ -200,7 +200,7 @@ def _news(
 
 
 def _edited(path: Path, matrix: Matrix, fresh: releases.News | None) -> tuple[edit.Edit, Matrix]:
-    text = path.read_text(encoding="utf-8")
+    text = path.read_bytes().decode("utf-8")  # its line ends stay
     if fresh is None or not fresh.proposals:
         return edit.Edit(text), matrix
     edited = edit.add_pyo3(text, [release.version for release in fresh.proposals])

@@ -70,6 +70,11 @@ class _Passing(Exception):
         self.error = error
         self.after = after
 
+    @property
+    def nothing_done(self) -> bool:
+        """Whether the server said that it did not even begin: it limits how often it is asked."""
+        return getattr(self.error, "status", 0) in (403, 429)
+
 
 @dataclass(frozen=True, slots=True)
 class Client:
@@ -108,10 +113,11 @@ class Client:
         pause = self.pause
         for left in range(self.tries - 1, -1, -1):
             try:
-                return self._once(method, url, who, headers or {}, data, repeatable)
+                return self._once(method, url, who, headers or {}, data)
             except _Passing as passing:
                 wait = pause if passing.after is None else passing.after
-                if not left or wait > self.patience:
+                again = repeatable or passing.nothing_done
+                if not (left and again) or wait > self.patience:
                     raise passing.error from passing
                 self.sleep(wait)
                 pause *= 2
@@ -124,7 +130,6 @@ class Client:
         who: str,
         headers: Mapping[str, str],
         data: Any,
-        repeatable: bool,
     ) -> Answer:
         deadline = self.clock() + self.total
         try:
@@ -143,7 +148,7 @@ class Client:
                 with response:
                     body = self._body(response, who, deadline)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise _translated(error, who, url, repeatable) from error
+            raise _translated(error, who, url) from error
         return _judged(response, body, who)
 
     def _body(self, response: requests.Response, who: str, deadline: float) -> bytes:
@@ -172,7 +177,7 @@ def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _translated(error: Exception, who: str, url: str, repeatable: bool) -> Exception:
+def _translated(error: Exception, who: str, url: str) -> Exception:
     """What went wrong on the way, as an error of leakgrid or one that passes."""
     found: LeakgridError
     invalid = requests.exceptions.InvalidURL | requests.exceptions.MissingSchema
@@ -199,7 +204,7 @@ def _translated(error: Exception, who: str, url: str, repeatable: bool) -> Excep
             why=_root(error),
             next="Check the network, proxy and address, and run the same command again.",
         )
-    return _Passing(found) if repeatable else found
+    return _Passing(found)
 
 
 def _judged(response: requests.Response, body: bytes, who: str) -> Answer:

@@ -3,6 +3,7 @@
 Layout below ``root`` (``.leakgrid`` beside the matrix, kept out of git by its own .gitignore)::
 
     results/<target>/<cell>.json    history/<target>.jsonl    durations/<target>.json
+    bisect/<how>/<target>/<cell>.json
 
 Baselines lie apart, in git: ``<baselines>/<target>/<cell>.toml``.
 """
@@ -27,6 +28,8 @@ from leakgrid.errors import ConfigError, DataError, UsageError
 from leakgrid.finding import CellResult
 from leakgrid.matrix import Cell
 
+SEARCHES = "bisect"
+"""Where searches keep their results, one folder for each way to evaluate."""
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,150}\Z")
 _LEFTOVER_AGE = 3600.0  # seconds after which a temporary file belongs to no living run
 

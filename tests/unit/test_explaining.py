@@ -219,7 +219,7 @@ def test_the_loop_is_python_and_calls_the_simplest_test():
     loop = list(explain(*SCENES["instance"]).reproducers.values())[-1]
     tree = ast.parse("\n".join(loop))
     assert "test_insert_again" in ast.unparse(tree)
-    assert "range(1000)" in ast.unparse(tree)
+    assert "range(10000)" in ast.unparse(tree)
 
 
 def test_without_a_test_there_is_the_whole_cell_to_run():

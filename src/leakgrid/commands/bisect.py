@@ -23,7 +23,7 @@ from leakgrid.measurement import DETECTORS, MEMCHECK
 from leakgrid.process import terminate_as_interrupt
 from leakgrid.reports import _bisection as report
 from leakgrid.stages import Progress
-from leakgrid.store import Store, to_json
+from leakgrid.store import SEARCHES, Store, to_json
 from leakgrid.toolchain import pyo3
 from leakgrid.verdict import exit_code
 
@@ -270,7 +270,7 @@ class _Evaluated:
     def __init__(self, options: argparse.Namespace, target: Target, base: Path, python: str):
         self.options, self.target, self.base, self.python = options, target, base, python
         asked = "\n".join([options.test or "", *options.detectors])
-        folder = f"bisect/{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
+        folder = f"{SEARCHES}/{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
         self.store = Store(options.store, options.baselines, folder)
         self.builds = 0
 

@@ -14,7 +14,7 @@ from leakgrid.explaining import explain
 from leakgrid.finding import CellResult, Finding
 from leakgrid.reports import _common as common
 from leakgrid.reports import _explanation as report
-from leakgrid.store import Store, read_result, to_json
+from leakgrid.store import SEARCHES, Store, read_result, to_json
 
 _ID = re.compile(r"[0-9a-f]{1,12}\Z")
 _LISTED = 8
@@ -74,11 +74,20 @@ def _results(options: argparse.Namespace) -> dict[str, CellResult]:
         result = read_result(options.result)
         return {common.cell_id(result): result}
     store = Store(options.store, options.baselines)
-    results = stored(store, [options.cell]) if options.cell else store.results()
+    results = stored(store, [options.cell]) if options.cell else _every(store)
     if not results:
         raise UsageError(
             f"there are no results in {options.store}", next="Run leakgrid check, or nox, first."
         )
+    return results
+
+
+def _every(store: Store) -> dict[str, CellResult]:
+    """The stored results, and those of searches for cells that have none."""
+    results = store.results()
+    for folder in sorted((store.root / SEARCHES).glob("*")):
+        searched = Store(store.root, store.baselines, f"{SEARCHES}/{folder.name}")
+        results = searched.results() | results
     return results
 
 

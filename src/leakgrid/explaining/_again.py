@@ -10,7 +10,7 @@ from leakgrid.baseline import python_minor
 from leakgrid.explaining._what import ERRORS
 from leakgrid.finding import CellResult, Finding
 
-_VISIBLE = 1 << 16
+_VISIBLE = 1 << 18
 """Bytes per line of the loop: the process grows in pages of some 4 KiB."""
 
 

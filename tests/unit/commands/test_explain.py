@@ -88,6 +88,13 @@ def test_a_result_from_elsewhere_can_be_read(tmp_path, capsys):
     assert "cannot be read" in capsys.readouterr().err
 
 
+def test_findings_of_a_search_can_be_explained(tmp_path, capsys):
+    searched = Store(tmp_path / "store", tmp_path / "base", "bisect/0123abcd")
+    searched.save_result(CELL, result(finding("e")))
+    assert cli.main(["explain", "e", *places(tmp_path)]) == 0
+    assert f"\n{CELL}, memcheck" in capsys.readouterr().out
+
+
 def test_without_results_it_says_how_to_make_some(tmp_path, capsys):
     assert cli.main(["explain", "a", *places(tmp_path)]) == 2
     assert "Run leakgrid check" in capsys.readouterr().err

@@ -99,11 +99,11 @@ def run(options: argparse.Namespace) -> int:
         write(options.json, to_json(_data(question, reasons, code)))
     if options.json != Path("-"):
         print("\n".join(map(str, reasons)) if reasons else _open(question))
-    if options.issue:
-        _issues(options, question, reasons)
     if reasons:
         count = "1 reason" if len(reasons) == 1 else f"{len(reasons)} reasons"
         print(f"leakgrid: the gate is closed, for {count}", file=sys.stderr)
+    if options.issue:
+        _keep_issues(options, question, reasons)
     return code
 
 
@@ -153,6 +153,18 @@ def _newest(options: argparse.Namespace, matrix: Matrix) -> tuple[str, tuple[Rea
 def _sources(matrix: Matrix, name: str, store: Store) -> str:
     target = matrix.target(name)
     return identity.sources_digest(target, matrix.base, store.baselines / name)
+
+
+def _keep_issues(
+    options: argparse.Namespace, question: Question, reasons: tuple[Reason, ...]
+) -> None:
+    """Raises what the tracker raises, unless the gate is closed for reasons of its own."""
+    try:
+        _issues(options, question, reasons)
+    except LeakgridError as error:
+        if not reasons:
+            raise
+        print(f"leakgrid: {error}", file=sys.stderr)
 
 
 def _issues(options: argparse.Namespace, question: Question, reasons: tuple[Reason, ...]) -> None:

@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
     for name, text in texts.items():
         write_atomically(project / name, text)
         print(f"wrote       {name}")
-    for name in (scaffold.NOXFILE, *files):
+    for name in dict.fromkeys((scaffold.NOXFILE, *files)):
         if name not in texts and _is_there(project / name):
             print(f"left alone  {name}")
     for line in _advice(project, noxfile, source, texts):

@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     before = dict(_stored(store))
     merged = merge(found, expected, list(before.values()))
     for cell, piece in merged.kept.items():
-        if piece is not before.get(cell):
+        if cell not in before or piece.result != before[cell].result:
             store.save_result(cell, piece.result)
             store.append_history(cell, piece.result)
     if options.json is not None:

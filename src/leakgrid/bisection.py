@@ -207,8 +207,3 @@ def answer(one: Sought, versions: Sequence[str], states: Mapping[int, bool | Non
         open=tuple(versions[index] for index in between if index not in states),
         back=tuple(versions[index] for index in comes_back(states, last)),
     )
-
-
-def first_limit(count: int) -> int:
-    """The versions that the search of one cause among ``count`` needs, ends included."""
-    return 2 + max(0, count - 2).bit_length()

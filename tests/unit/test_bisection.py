@@ -9,7 +9,6 @@ from leakgrid.bisection import (
     Sought,
     answer,
     bounds,
-    first_limit,
     in_test,
     next_version,
     of_finding,
@@ -130,8 +129,3 @@ def test_what_comes_and_goes_is_said():
 
 def test_two_neighbours_need_no_search():
     assert next_version({0: False, 1: True}, 1) is None
-    assert first_limit(2) == 2
-
-
-def test_six_versions_and_more_are_found_with_six_builds():
-    assert [first_limit(count) for count in (2, 3, 6, 7, 9, 17)] == [2, 3, 5, 5, 5, 6]

@@ -6,6 +6,7 @@ import pytest
 from made import finding, result
 
 from leakgrid.baseline import accept
+from leakgrid.errors import DataError
 from leakgrid.measurement import judge_again
 from leakgrid.nearest import compare_nearest, nearest
 from leakgrid.signature import Frame, Owner
@@ -111,3 +112,11 @@ def test_the_store_finds_the_nearest_baseline_of_the_same_target(tmp_path):
     store.save_baseline(accept(result(target="other", pyo3="0.30.1"), None, "r"))
     found = store.nearest_baseline("demo/py3.12-pyo3-0.30.1")
     assert (found.target, found.pyo3) == ("demo", "0.29.3")
+
+
+def test_a_broken_baseline_of_the_neighbour_is_an_error_that_names_it(tmp_path):
+    store = Store(tmp_path / "store", tmp_path / "base")
+    path = store.save_baseline(accept(result(), None, "r"))
+    path.write_text("schema = 1\n[[accepted")
+    with pytest.raises(DataError, match=r"py3\.12-pyo3-0\.29\.3\.toml is not TOML"):
+        store.nearest_baseline("demo/py3.12-pyo3-0.30.1")

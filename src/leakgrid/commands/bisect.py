@@ -32,7 +32,7 @@ NATIVE = tuple(name for name in DETECTORS if name != MEMCHECK)
 MOST = 6
 """Builds, after which no further cause is searched for."""
 _EXIT_CODES = """exit codes:
-  0  the version was found              3  there is none to find, or it could not be told
+  0  the (first) version was found      3  there is none to find, or it could not be told
   2  usage or configuration             4  an end cannot be trusted (blind, crashed, timed out)
 """
 
@@ -42,9 +42,9 @@ def add(subcommands: Subcommands) -> None:
     parser = subcommands.add_parser(
         "bisect",
         help="the first PyO3 version with a leak, or without it (--fixed)",
-        description="Evaluate few versions between two and tell which of them brings a leak. "
-        "Without --finding and --test: every cause that one end has and the other has not, the "
-        "memory leaks first.",
+        description="Evaluate few versions between two and tell which of them brings a leak.\n"
+        "Without --finding and --test: every cause that one end has and the other has not,\n"
+        "leaking memory first.",
         usage="leakgrid bisect PATH|NAME --python X.Y --good X.Y.Z --bad X.Y.Z [--fixed] [options]",
         epilog=_EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -6,6 +6,7 @@ stage, build, environment, then leakgrid.measurement (screen, memcheck, explain,
 from __future__ import annotations
 
 import datetime
+import platform
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,10 @@ class _CellRun:
         self.store, self.options, self.stages = store, options, stages
         self.started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self.python: dict[str, Any] = {"version": cell.python}
-        self.toolchain: dict[str, str] = {"leakgrid": __version__}
+        self.toolchain = {
+            "leakgrid": __version__,
+            "platform": f"{platform.system()} {platform.machine()}",
+        }
         self.fingerprint = self.sources = ""
         self.work = store.root.resolve()
         self.folder = self.work / "cells" / cell.name

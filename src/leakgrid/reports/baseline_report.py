@@ -1,28 +1,32 @@
-"""The baseline report: a memory-leak investigation written down, for a project's own docs.
+"""The investigation written down, for a project's own docs.
 
-It has the sections of a hand-written Valgrind investigation (summary, how it was done,
-interpretation, decision framework, recommendation), filled from measured results.
+It has the sections of a hand-written Valgrind investigation (summary, what was run, results by
+class, interpretation, suppressions, decision, when to evaluate again), filled from measured results
+only. What was not measured is said to be so.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from leakgrid.finding import CellResult
+from leakgrid.reports import _classes as classes
 from leakgrid.reports import _common as common
-from leakgrid.reports import markdown
+from leakgrid.reports import _decision, markdown
 from leakgrid.signature import Owner
 
-_HOW = """\
-Each cell was built from a copy of the project with the PyO3 version that the table names, its
-pytest suite was run under Valgrind's memcheck (`PYTHONMALLOC=malloc`, so that Valgrind sees every
-object of Python's as well), and what was seen was compared with the cell's accepted baseline. To
-do one cell again:
-
-````bash
-{commands}
-````
-"""
+_METHODS = {
+    "memcheck": "the whole suite once under Valgrind's memcheck, with `PYTHONMALLOC=malloc`, so "
+    "that Valgrind sees every object of Python's as well; suspects again, with every stack",
+    "growth": "each test again and again in one process: memory that grows by the same amount with "
+    "each call, and that no Python container holds, is a finding",
+    "refs": "reference counts of the extension's types and objects around the same repetitions",
+    "census": "reference counts after import, compared with those of another PyO3 version",
+    "fds": "open files and sockets around the same repetitions",
+    "threads": "running threads around the same repetitions",
+}
 
 _INTERPRETATION = """\
 Valgrind says for each lost block how the process could still reach it when it was checked:
@@ -37,6 +41,11 @@ Valgrind says for each lost block how the process could still reach it when it w
 - **still reachable**: something still points to the block. Caches and module state look like this,
   and so does an object of Python's whose reference count never falls to zero: the kind alone does
   not tell a leak from a cache.
+
+**Growth with each call** needs no such class: what grows by the same number of bytes with each call
+and is held by no Python container fills a process that runs for days. 1,000 bytes per call and one
+call per second are 86 MB per day. **Lost references** cost no memory by themselves, but the object
+that they point to is never freed.
 
 The place in the stack decides whose code is to blame, not the kind: each finding has an owner.
 Broad suppressions (anything below `PyInit_*`, say) hide leaks of the extension together with those
@@ -55,14 +64,17 @@ def render(results: Sequence[CellResult], *, color: bool = False) -> str:
         f"# Memory leak investigation of {names}: baseline report\n",
         _header(cells),
         _summary(targets),
-        markdown.findings(cells),
+        _what_was_run(cells),
+        _by_class(cells),
+        _findings(cells),
+        _dropped(cells),
         markdown.reasons(cells),
-        f"## How this was measured\n\n{_HOW.format(commands=_commands(cells))}",
         f"## Interpretation\n\n{_INTERPRETATION}",
-        _totals(cells),
         _suppressed(cells),
         markdown.not_checked(cells),
-        _decision(cells),
+        _decision.decision(cells),
+        _decision.again(cells),
+        _reproduce(cells),
         markdown.costs(cells),
     ]
     return "\n".join(part for part in parts if part)
@@ -74,21 +86,31 @@ def _header(cells: Sequence[CellResult]) -> str:
         {str(cell.python.get("version", "?")) for cell in cells}, key=common.version_key
     )
     versions = sorted({cell.pyo3 for cell in cells}, key=common.version_key)
-    tools = sorted({f"{name} {value}" for cell in cells for name, value in cell.toolchain.items()})
+    platforms = {cell.toolchain["platform"] for cell in cells if "platform" in cell.toolchain}
+    tools = {
+        f"{name} {value}"
+        for cell in cells
+        for name, value in cell.toolchain.items()
+        if name != "platform"
+    }
     facts = [
         ("Investigation date", " to ".join(dict.fromkeys((days[0], days[-1]))) if days else ""),
+        ("Platform", ", ".join(sorted(platforms))),
         ("Python", ", ".join(pythons)),
         ("PyO3", ", ".join(versions)),
-        ("Tools", ", ".join(tools)),
+        ("Tools", ", ".join(sorted(tools))),
         ("Status", _status(cells)),
     ]
     return (
-        "\n".join(f"- **{name}:** {markdown.escape(text)}" for name, text in facts if text) + "\n"
+        "\n".join(
+            f"- **{name}:** {markdown.escape(text or 'not recorded')}" for name, text in facts
+        )
+        + "\n"
     )
 
 
 def _status(cells: Sequence[CellResult]) -> str:
-    judged = [cell for cell in cells if cell.verdict in common.FINE | common.LEAKING]
+    judged = _decision.judged(cells)
     if not judged:
         return "no cell was evaluated"
     leaking = sum(cell.verdict in common.LEAKING for cell in judged)
@@ -102,76 +124,114 @@ def _summary(targets: dict[str, list[CellResult]]) -> str:
         if len(targets) > 1:
             parts.append(f"{markdown.escape(target)}:\n")
         parts.append(markdown.grid(cells))
+        told = _decision.open_groups(cells)
+        if told:
+            owners = Counter(str(group.finding.owner) for group in told)
+            by_owner = ", ".join(
+                f"{owner} {owners[str(owner)]}" for owner in Owner if owners[str(owner)]
+            )
+            parts.append(f"Findings that nobody accepted, by owner: {by_owner}.\n")
+        elif _decision.judged(cells):
+            parts.append("No finding that was not accepted in what was measured.\n")
     return "\n".join(parts)
 
 
-def _commands(cells: Sequence[CellResult]) -> str:
-    cell = cells[0]
-    return f"leakgrid check {cell.target} --python {common.minor(cell)} --pyo3 {cell.pyo3}"
-
-
-def _totals(cells: Sequence[CellResult]) -> str:
-    """Blocks and bytes per leak kind and owner, of every cell that counted them."""
-    rows = [["cell", "kind", "owner", "blocks", "bytes"]]
+def _what_was_run(cells: Sequence[CellResult]) -> str:
+    rows = [["cell", "tests", "passed", "other outcomes", "repeated", "detectors"]]
     for cell in cells:
-        for kind, owners in sorted(cell.totals.items()):
-            for owner in Owner:
-                amount = owners.get(str(owner)) if isinstance(owners, dict) else None
-                if amount:
-                    blocks, size = amount.get("blocks", 0), amount.get("bytes", 0)
-                    name = f"`{common.cell_id(cell)}`"
-                    rows.append([name, kind, str(owner), f"{blocks:,}", f"{size:,}"])
-    return f"## Totals\n\n{markdown.table(rows)}" if len(rows) > 1 else ""
+        outcomes = Counter(record.outcome for record in cell.tests.values())
+        others = ", ".join(
+            f"{n} {name}" for name, n in sorted(outcomes.items()) if name != "passed"
+        )
+        repeated = sum(record.repeatable is True for record in cell.tests.values())
+        rows.append(
+            [
+                f"`{common.cell_id(cell)}`"
+                + (" (a selection of the tests)" if cell.partial else ""),
+                str(len(cell.tests)) if cell.tests else "none",
+                str(outcomes["passed"]),
+                others or "none",
+                str(repeated) if _repeats(cell) else classes.NOT_MEASURED,
+                ", ".join(cell.detectors) or "not recorded",
+            ]
+        )
+    used = [name for name in _METHODS if any(name in cell.detectors for cell in cells)]
+    methods = "".join(f"- {name}: {_METHODS[name]}.\n" for name in used) + ("\n" if used else "")
+    return (
+        "## What was run\n\nEach cell was built from a copy of the project with the PyO3 version "
+        "that its name tells, and its pytest suite was run. Tests that failed on their own were "
+        f"left out.\n\n{methods}{markdown.table(rows)}"
+    )
+
+
+def _repeats(cell: CellResult) -> bool:
+    return any(name in cell.detectors for name in ("growth", "refs", "fds", "threads"))
+
+
+def _by_class(cells: Sequence[CellResult]) -> str:
+    parts = ["## Leaks by class and owner\n"]
+    for cell in _decision.judged(cells):
+        totals = "".join(f"- {markdown.escape(text)}\n" for text in classes.process_totals(cell))
+        name = f"`{common.cell_id(cell)}`, findings, accepted ones included:"
+        parts.append(f"{name}\n\n{markdown.table(classes.rows(cell))}\n{totals}")
+    return "\n".join(parts) if len(parts) > 1 else ""
+
+
+def _findings(cells: Sequence[CellResult]) -> str:
+    """The extension's findings apart from those of Python and PyO3, and from nobody's."""
+    parts = []
+    for title, owners in (
+        ("Findings in the extension and its crates", _decision.OWN),
+        ("Findings in PyO3, Python and the C library", _decision.FOREIGN),
+        ("Findings without a known owner", (Owner.UNKNOWN,)),
+    ):
+        own = [
+            replace(cell, findings=tuple(f for f in cell.findings if f.owner in owners))
+            for cell in cells
+        ]
+        if text := markdown.findings(own):
+            parts.append(text.replace("## Findings", f"## {title}", 1))
+    return "\n".join(parts)
+
+
+def _dropped(cells: Sequence[CellResult]) -> str:
+    """Suspects that did not hold: what looked like a leak and was none, and why."""
+    told: Counter[str] = Counter()
+    for cell in cells:
+        for item in cell.dropped:
+            what = str(item.get("what") or item.get("id") or "a suspect")
+            told[f"{what}: {item.get('why', '')}"] += 1
+    lines = [f"- {markdown.escape(text)}" for text in sorted(told)[:20]]
+    if len(told) > 20:
+        lines.append(f"- {len(told) - 20} more (`dropped` in the results)")
+    head = ["## Seen and not counted as a leak", ""]
+    return "\n".join([*head, *lines]) + "\n" if lines else ""
 
 
 def _suppressed(cells: Sequence[CellResult]) -> str:
-    hits: dict[str, int] = {}
+    hits: Counter[str] = Counter()
     for cell in cells:
         for rule, count in cell.suppressed.items():
-            hits[rule] = hits.get(rule, 0) + count
+            hits[rule] += count
+    title = "## Suppressions\n\n"
+    if all(classes.measured(cell, ("memcheck",)) for cell in cells):
+        return title + "Not measured: nothing was run under Valgrind, which applies them.\n"
     if not hits:
-        return "## Suppressions\n\nNo suppression rule matched anything.\n"
+        return title + "No suppression rule was loaded, or none matched anything.\n"
     rows = [
         ["rule", "matches"],
         *([f"`{rule}`", str(count)] for rule, count in sorted(hits.items())),
     ]
-    return f"## Suppressions\n\n{markdown.table(rows)}"
+    return title + markdown.table(rows)
 
 
-def _decision(cells: Sequence[CellResult]) -> str:
-    """What to do, by what was found."""
-    told = [group for group in common.groups(cells) if group.state != "known"]
-    own = [group for group in told if group.finding.owner == Owner.EXTENSION]
-    judged = [cell for cell in cells if cell.verdict in common.FINE | common.LEAKING]
-    open_cells = len(cells) - len(judged)
-    lines = ["## Decision", ""]
-    if not judged:
-        lines += ["No cell was evaluated, so there is nothing to decide on yet.", ""]
-    elif own:
-        count = "one finding" if len(own) == 1 else f"{len(own)} findings"
-        lines += [
-            f"**The investigation found {count} in the extension's own code.**",
-            "",
-            "1. Repair them, the largest first; the frames above say where.",
-            "2. Run the cells again: a finding that is gone gives `clean` or `improved`.",
-            "3. Run `nox -s valgrind` nightly in CI, so that they stay gone.",
-        ]
-    elif told:
-        lines += [
-            "**What was found is outside the extension's own code.**",
-            "",
-            "1. Report it to the owner named above, or move to a version without it.",
-            "2. Accept it with a reason: `leakgrid accept CELL --reason TEXT`.",
-            "3. Run `nox -s valgrind` nightly in CI: anything new is then a regression.",
-        ]
-    else:
-        lines += [
-            "**Every evaluated cell is free of findings that nobody accepted.**",
-            "",
-            "1. Keep these results as the baseline.",
-            "2. Run the matrix again when PyO3 or Python releases something new.",
-        ]
-    if open_cells and judged:
-        noun = "1 cell says" if open_cells == 1 else f"{open_cells} cells say"
-        lines += ["", f'{noun} nothing either way: see "Not evaluated".']
-    return "\n".join(lines).rstrip() + "\n"
+def _reproduce(cells: Sequence[CellResult]) -> str:
+    commands = "\n".join(_decision.command(cell) for cell in cells)
+    text = (
+        "## How to reproduce\n\nOn Linux, with leakgrid, Rust and the interpreter installed (and "
+        "Valgrind, for memcheck); a project that is no target of a matrix file is named by its "
+        f"folder, or as NAME==VERSION:\n\n````bash\n{commands}\n````\n"
+    )
+    if any(cell.partial for cell in cells):
+        text += "\nSome of these runs were of a selection of the tests; the commands run all.\n"
+    return text

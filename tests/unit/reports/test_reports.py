@@ -18,7 +18,7 @@ import pytest
 from leakgrid import reports
 from leakgrid.comparison import Comparison, compare_results
 from leakgrid.errors import UsageError
-from leakgrid.finding import Finding, TestRecord
+from leakgrid.finding import CellResult, Finding, TestRecord
 from leakgrid.reports import _common as common
 from leakgrid.reports import terminal
 from leakgrid.signature import Owner
@@ -214,3 +214,71 @@ def test_a_headline_says_every_number_once_and_counts_errors_as_errors(
     finding: Finding, line: str
 ) -> None:
     assert common.headline(finding) == line
+
+
+def measured_by(*detectors: str, **more: object) -> CellResult:
+    tests = {"t::a": TestRecord("passed")}
+    return scenes.cell("3.12.1", "0.30.1", "clean", detectors=detectors, tests=tests, **more)
+
+
+def section(text: str, title: str) -> str:
+    return text.partition(f"## {title}\n")[2].partition("\n## ")[0]
+
+
+def test_the_baseline_report_calls_no_class_clean_that_was_not_measured() -> None:
+    text = reports.render("baseline-report", (measured_by("growth", "refs"),))
+    classes = section(text, "Leaks by class and owner")
+    assert "| definitely lost | not measured | not measured |" in classes
+    assert "| growth with each call | 0 | 0 |" in classes
+    assert "possibly lost, still reachable: not measured" in classes
+    assert "Not measured: nothing was run under Valgrind" in section(text, "Suppressions")
+    assert "definitely lost, descriptors left open, memory errors" in section(text, "Decision")
+    again = section(text, "When to evaluate again")
+    assert "definitely lost, memory errors, descriptors left open" in again
+
+
+def test_the_baseline_report_says_when_a_result_does_not_tell_what_was_measured() -> None:
+    text = reports.render("baseline-report", scenes.CLEAN)
+    assert "| definitely lost | not known |" in text
+    assert "**Platform:** not recorded" in text
+
+
+def test_the_baseline_report_counts_by_class_and_owner() -> None:
+    found = (
+        replace(scenes.LEAK, kind="definitely-lost", per_call=False, bytes=500),
+        replace(scenes.LEAK, detector="growth", kind="native-memory", bytes=64, owner=Owner.PYO3),
+        replace(scenes.LEAK, detector="fds", kind="descriptor", owner=Owner.UNKNOWN),
+    )
+    totals = {"possible": {"all": {"blocks": 12, "bytes": 3456}}}
+    cell = measured_by("memcheck", "growth", "fds", findings=found, totals=totals)
+    classes = section(reports.render("baseline-report", (cell,)), "Leaks by class and owner")
+    assert "| definitely lost | 1 (500 bytes) | 0 | 0 | 0 | 0 | 0 |" in classes
+    assert "| growth with each call | 0 | 1 (64 bytes per call) |" in classes
+    assert "possibly lost: 3,456 bytes in 12 blocks" in classes
+    assert "still reachable: not measured" in classes
+
+
+@pytest.mark.parametrize(
+    ("owner", "title", "decision"),
+    [
+        (Owner.EXTENSION, "Findings in the extension and its crates", "**Leaks: one finding"),
+        (Owner.PYO3, "Findings in PyO3, Python and the C library", "**What was found is outside"),
+        (Owner.UNKNOWN, "Findings without a known owner", "**Open: one finding"),
+    ],
+)
+def test_the_baseline_report_keeps_owners_apart_and_decides_by_them(
+    owner: Owner, title: str, decision: str
+) -> None:
+    cell = measured_by(
+        "growth",
+        findings=(replace(scenes.LEAK, owner=owner),),
+        dropped=({"what": "growth in t::b", "why": "flat after 16 calls"},),
+    )
+    text = reports.render("baseline-report", (replace(cell, verdict="unbaselined"),))
+    assert scenes.LEAK.id in section(text, title)
+    assert text.count("\n## Findings") == 1
+    told = section(text, "Decision")
+    assert decision in told
+    assert "Title: Memory leaks in one" in told
+    assert "--detectors growth" in told
+    assert "growth in t::b: flat after 16 calls" in section(text, "Seen and not counted as a leak")

@@ -120,7 +120,7 @@ def _steps(run: Run, title: str, job: Mapping[str, Any], context: dict[str, Any]
     context = {**context, "steps": steps, "github": {"token": os.environ.get("GITHUB_TOKEN", "")}}
     failed = False
     for number, step in enumerate(job["steps"], 1):
-        name = str(step.get("name") or step.get("uses", "").partition("@")[0])
+        name = step.get("name") or step.get("uses", "").partition("@")[0] or step["run"].strip()
         condition = str(step.get("if", "success()"))
         cleanup = "cancelled()" in condition or "always()" in condition
         if (failed and not cleanup) or name in run.skipped or not _true(condition, context):
@@ -180,7 +180,11 @@ def _shell(
 def _uses(run: Run, step: Mapping[str, Any], context: Mapping[str, Any]) -> int:
     """What an action does, as far as this workflow relies on it."""
     action = step["uses"].partition("@")[0]
-    given = {name: _text(str(value), context) for name, value in step.get("with", {}).items()}
+    plain = {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in step.get("with", {}).items()
+    }
+    given = {name: _text(value, context) for name, value in plain.items()}
     if action == "actions/upload-artifact":
         return _upload(run, given)
     if action == "actions/download-artifact":

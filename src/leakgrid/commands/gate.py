@@ -187,7 +187,8 @@ def _open(question: Question) -> str:
     text = f"Open: PyO3 {question.newest} was evaluated for these sources in {', '.join(required)}."
     if others:
         versions = sorted({question.results[name].pyo3 for name in others}, key=sort_key)
-        text += f" Nothing against it in {len(others)} other cells (PyO3 {', '.join(versions)})."
+        cells = "1 other cell" if len(others) == 1 else f"{len(others)} other cells"
+        text += f" Nothing against it in {cells} (PyO3 {', '.join(versions)})."
     return text
 
 

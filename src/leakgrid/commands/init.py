@@ -15,6 +15,7 @@ from leakgrid.commands import _looking
 from leakgrid.commands._common import Subcommands
 from leakgrid.errors import LeakgridError, UsageError
 from leakgrid.matrix import Target, parse, target_from_pyproject
+from leakgrid.registry import sort_key
 from leakgrid.store import write_atomically
 from leakgrid.toolchain import coupled, interpreters, layout, pyo3
 from leakgrid.toolchain.interpreters import Interpreter
@@ -131,7 +132,7 @@ def _matrix(options: argparse.Namespace, project: Path, target: Target) -> str:
     chosen = options.pyo3 or _pyo3_versions(project)
     requires = _requires_python(project)
     pythons = options.python or [_python(requires, chosen)]
-    oldest = min(chosen, key=lambda version: [int(part) for part in version.split(".")[:2]])
+    oldest = min(chosen, key=sort_key)
     text = scaffold.matrix(
         target.name,
         pythons,

@@ -354,6 +354,7 @@ def test_one_issue_for_each_version_whatever_happens(desk: Desk) -> None:
     desk.watch("--issue", "--offline")
     assert made[0]["state"] == "closed"
     assert "**Verdict: clean**" in made[0]["body"]
+    assert "PyO3 0.30.1 (minor) is not in the matrix" in made[0]["body"]
     assert "@" not in made[0]["body"]
     desk.watch("--issue", "--offline")
     assert "stays as it is" in desk.err

@@ -22,6 +22,8 @@ from leakgrid.watch.reasons import Reason
 DEFAULT = "https://api.github.com"
 _WHO = "GitHub"
 _MARKER = re.compile(r"<!-- leakgrid: pyo3 (?P<version>[0-9A-Za-z.+-]+) -->")
+_TOLD = re.compile(r"```text\n.*?\n```\n", re.DOTALL)
+_TABLE = "| cell | verdict | reason |"
 _REPOSITORY = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 _PAGES = 200
 
@@ -100,18 +102,19 @@ class Tracker:
             yield f"opened #{made.get('number', '?')}: {wish.title}"
             return
         name = f"#{issue.number} ({issue.title})"
+        body = _with_what_was_told(wish.body, issue.body)
         if not issue.open:
             yield f"{name} is closed and stays as it is"
         elif wish.closed:
             if not dry:
-                change = {"body": wish.body, "state": "closed", "state_reason": "completed"}
+                change = {"body": body, "state": "closed", "state_reason": "completed"}
                 self._send("PATCH", f"/{issue.number}", change)
             yield f"{'would close' if dry else 'closed'} {name} with its verdict"
-        elif _same(issue.body, wish.body):
+        elif _plain(issue.body) == _plain(body):
             yield f"{name} says it already"
         else:
             if not dry:
-                self._send("PATCH", f"/{issue.number}", {"body": wish.body})
+                self._send("PATCH", f"/{issue.number}", {"body": body})
             yield f"{'would update' if dry else 'updated'} {name}"
 
     def _pages(self, since: str) -> Iterator[Mapping[str, Any]]:
@@ -194,7 +197,7 @@ def wish(
         # In a code block changelog lines notify nobody and link to nothing.
         lines += ["```text", *(line.replace("```", "'''") for line in told), "```", ""]
     if cells:
-        lines += ["| cell | verdict | reason |", "|---|---|---|"]
+        lines += [_TABLE, "|---|---|---|"]
         lines += [_row(name, measured.get(name)) for name in cells]
     return Wish(version, title, "\n".join(lines).rstrip() + "\n", done)
 
@@ -206,9 +209,19 @@ def _row(name: str, result: CellResult | None) -> str:
     return f"| `{name}` | {result.verdict} | {reason} |"
 
 
-def _same(one: str, other: str) -> bool:
+def _with_what_was_told(body: str, before: str) -> str:
+    """The new body with the longer of both lists of reasons: a later look may see less of them."""
+    old, new = _TOLD.search(_plain(before)), _TOLD.search(body)
+    if old is None or (new is not None and len(new[0]) >= len(old[0])):
+        return body
+    if new is not None:
+        return body.replace(new[0], old[0], 1)
+    return body.replace(_TABLE, f"{old[0]}\n{_TABLE}", 1)
+
+
+def _plain(body: str) -> str:
     """GitHub stores bodies with its own line ends."""
-    return one.replace("\r\n", "\n").strip() == other.replace("\r\n", "\n").strip()
+    return body.replace("\r\n", "\n").strip()
 
 
 def _strange(error: Exception) -> Distrusted:

@@ -113,3 +113,27 @@ def test_the_store_of_a_first_look_stays_out_of_git(arguments: list[str], tmp_pa
     assert cli.main(arguments) == 0
     assert (tmp_path / "store" / ".gitignore").read_text() == "*\n"
     assert (tmp_path / "store" / "watch.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("day", "code", "told"),
+    [
+        ("2020-01-31", 10, "the last yearly review was on 2020-01-31"),
+        ("2999-01-31", 0, "Nothing is due"),
+        ('"2020-01-31"', 2, "watch.reviewed: a day (2026-01-31) is required, not the text"),
+        ("2020-01-31T00:00:00", 2, "watch.reviewed: a day (2026-01-31) is required"),
+    ],
+)
+def test_the_day_of_the_last_review_is_in_the_matrix_file(
+    arguments: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    day: str,
+    code: int,
+    told: str,
+) -> None:
+    with (tmp_path / "matrix.toml").open("a") as file:
+        file.write(f"watch.reviewed = {day}\n")
+    assert cli.main(arguments) == code
+    said = capsys.readouterr()
+    assert told in said.out + said.err

@@ -91,7 +91,29 @@ class Rounds:
                 self._pair = pairs[number - 1]
                 if self._flat(*self._pair):
                     return verdicts.result("flat")
+                if slopes := self._lost_before(rows[: number + 1], SHORT):
+                    return self._lost_references(slopes)
         return self._lost(rows) or self._chase()
+
+    def _lost_before(
+        self, rows: Sequence[array[int]], counts: Sequence[int]
+    ) -> dict[int, int] | None:
+        """What this test loses, where it is nothing but what an earlier one was proven to lose.
+
+        None, not an empty dict, which would be alive at the next reading.
+        """
+        slopes = _slopes(rows, counts)
+        fell = rows[-2][measure.HEAP] - rows[-1][measure.HEAP] > judge.REMAINDERS
+        known = all(self._is_lost(cell) for cell in slopes if cell != measure.TOTAL)
+        return slopes if slopes and known and not fell else None
+
+    def _is_lost(self, cell: int) -> bool:
+        own = cell >= len(measure.FIXED)
+        return own and id(self._meter.thing(cell)) in self._screen.lost
+
+    def _lost_references(self, slopes: dict[int, int]) -> dict[str, Any]:
+        cells = [cell for cell in slopes if cell != measure.TOTAL]
+        return verdicts.lost((self._meter.name(cell), slopes[cell]) for cell in cells)
 
     def _lost(self, rows: list[array[int]]) -> dict[str, Any] | None:
         """The outcome where references were lost, exactly as many at each call, and nothing else.
@@ -115,7 +137,8 @@ class Rounds:
             gained = [now - then for then, now in zip(before, held)]
             if any(4 * more > slopes[cell] * SCANNED for cell, more in zip(cells, gained)):
                 return None
-        return verdicts.lost((self._meter.name(cell), slopes[cell]) for cell in cells)
+        self._screen.lost.update(map(id, things))
+        return self._lost_references(slopes)
 
     def _words(self, things: Sequence[object]) -> list[int]:
         self._screen.settle()
@@ -138,6 +161,8 @@ class Rounds:
                 first[:] = before
             if self._flat_window(before, after):
                 return verdicts.result("settled", f"flat after {self.calls // 2} calls")
+            if slopes := self._lost_before((before, after), (0, self.calls // 2)):
+                return self._lost_references(slopes)
             if start is not None and self.calls == 2 * began:
                 change = Change(start, self._snapshot(began, start), began)
                 if verdicts.held_by_python(self._meter, first, after, change):

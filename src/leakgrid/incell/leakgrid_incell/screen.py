@@ -45,6 +45,7 @@ class Screen:
         self.targets = measure.Targets(plan["libraries"])
         self._caches: Caches | None = None
         self.machinery = 0  # calls that warmed up pytest itself in this process
+        self.lost: set[int] = set()  # ids of objects to which references are proven to be lost
         self.constants = [None, True, False, (), *range(-5, 257)]
 
     def prepare(self, config: pytest.Config) -> None:

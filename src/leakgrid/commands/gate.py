@@ -119,7 +119,9 @@ def _judged_now(
             continue
         results[name] = stored
         if exit_code(stored.verdict) < NOT_EVALUATED:
-            again = judge_again(stored, store.load_baseline(name), name)
+            own = store.load_baseline(name)
+            neighbour = None if own is not None else store.nearest_baseline(name)
+            again = judge_again(stored, own, name, neighbour)
             if again is None:
                 remeasure.add(name)
             else:

@@ -10,10 +10,9 @@ from typing import Any
 
 from leakgrid.commands._common import Subcommands, write
 from leakgrid.errors import DataError, UsageError
-from leakgrid.finding import CellResult
 from leakgrid.matrix import expand, load
 from leakgrid.merging import Merged, Piece, check_schemas, merge, planned_cells
-from leakgrid.store import Store, to_json
+from leakgrid.store import Store, read_result, split_name, to_json
 
 _NO_RESULTS = frozenset({"baselines", "durations", "history", "nox"})
 """Folders of a store that hold other files."""
@@ -94,7 +93,7 @@ def _files(sources: list[Path]) -> Iterator[Path]:
 
 def _read_all(paths: Iterator[Path]) -> tuple[list[Piece], dict[str, str]]:
     """The results, and why other files are none. Raises DataError for mixed schemas."""
-    read: dict[Path, Any] = {}
+    schemas: dict[Path, Any] = {}
     broken: dict[str, str] = {}
     for path in dict.fromkeys(paths):
         try:
@@ -103,16 +102,19 @@ def _read_all(paths: Iterator[Path]) -> tuple[list[Piece], dict[str, str]]:
             broken[str(path)] = error.why
             continue
         if isinstance(data, dict) and "verdict" in data:
-            read[path] = data
+            schemas[path] = data.get("schema")
         elif path.name != "plan.json":
             broken[str(path)] = "it is no result"
-    check_schemas({str(path): data.get("schema") for path, data in read.items()})
+    check_schemas({str(path): schema for path, schema in schemas.items()})
     pieces = []
-    for path, data in read.items():
+    for path in schemas:
         try:
-            pieces.append(Piece(str(path), CellResult.from_dict(data)))
-        except DataError as error:
+            piece = Piece(str(path), read_result(path))
+            split_name(piece.cell)  # it becomes the name of a file
+        except (DataError, UsageError) as error:
             broken[str(path)] = error.sentence()
+        else:
+            pieces.append(piece)
     return pieces, broken
 
 

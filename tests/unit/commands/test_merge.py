@@ -45,6 +45,7 @@ def test_missing_duplicate_and_broken_are_named_and_do_not_stop_the_rest(tmp_pat
     two = machine(tmp_path, "two", started=NEW, verdict="known")
     (two / "cut.json").write_text('{"schema": 1, "verd')
     (two / "other.json").write_text('{"before": {}}')
+    (two / "torn.json").write_text('{"schema": 1, "verdict": "clean"}')
     plan = tmp_path / "plan.json"
     plan.write_text(json.dumps({"include": [{"cells": f"{CELL} {OTHER}"}]}))
 
@@ -57,7 +58,7 @@ def test_missing_duplicate_and_broken_are_named_and_do_not_stop_the_rest(tmp_pat
     said = json.loads((tmp_path / "said.json").read_text())
     assert said["missing"] == [OTHER]
     assert len(said["duplicates"]) == 1
-    assert len(said["left_out"]) == 2
+    assert len(said["left_out"]) == 3
 
 
 def test_mixed_schemas_write_nothing(tmp_path, store, capsys):
@@ -67,6 +68,15 @@ def test_mixed_schemas_write_nothing(tmp_path, store, capsys):
     assert merge(tmp_path, one) == 2
     assert "mixed schemas" in capsys.readouterr().err
     assert not store.root.exists()
+
+
+@pytest.mark.parametrize("name", ["../../escaped", "a/b", ".hidden", ""])
+def test_a_result_whose_name_leaves_the_store_is_left_out(tmp_path, store, capsys, name):
+    one = machine(tmp_path, "one", target=name)
+
+    assert merge(tmp_path, one) == 3
+    assert "left out" in capsys.readouterr().out
+    assert not list(tmp_path.rglob("py3.12-*"))
 
 
 def test_an_older_result_does_not_replace_what_the_store_has(tmp_path, store, capsys):

@@ -57,6 +57,8 @@ class Finding:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Finding:
         """Read what :meth:`to_dict` wrote. Raises KeyError, ValueError on foreign data."""
+        if unknown := sorted(set(data) - set(cls.__dataclass_fields__)):
+            raise ValueError(f"a finding has the unknown key {unknown[0]!r}")
         return cls(
             detector=str(data["detector"]),
             kind=str(data["kind"]),
@@ -173,12 +175,22 @@ class CellResult:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> CellResult:
-        """Read a result of schema 1. Raises DataError on anything else."""
-        if data.get("schema") != SCHEMA:
+        """Read a result of schema 1. Raises DataError on anything else, naming the key.
+
+        A key that is missing or unknown is no default: a findings list under a torn name would
+        read as no findings.
+        """
+        schema = data.get("schema")
+        if schema != SCHEMA or isinstance(schema, bool):
             raise DataError(
                 f"this result has schema {data.get('schema')!r}, leakgrid reads schema {SCHEMA}",
                 next="Make the result again with this leakgrid, or use the one that wrote it.",
             )
+        if unknown := sorted(set(data) - {"schema", *cls.__dataclass_fields__}):
+            raise DataError("this is not a leakgrid result", why=f"unknown key {unknown[0]!r}")
+        for key in ("tests", "findings", "comparison"):
+            if key not in data:
+                raise DataError("this is not a leakgrid result", why=f"the key {key!r} is missing")
         try:
             return cls(
                 target=str(data["target"]),
@@ -213,4 +225,6 @@ class CellResult:
 def _number(value: Any) -> float:
     """Keep whole numbers whole, so that JSON and TOML stay free of ``.0``."""
     number = float(value)
+    if not 0 <= number < float("inf"):
+        raise ValueError(f"{value!r} is no amount")
     return int(number) if number.is_integer() else number

@@ -27,6 +27,7 @@ from leakgrid.baseline import Baseline, measured_tests, python_minor
 from leakgrid.errors import ConfigError, DataError, UsageError
 from leakgrid.finding import CellResult
 from leakgrid.matrix import Cell
+from leakgrid.verdict import Verdict
 
 SEARCHES = "bisect"
 """Where searches keep their results, one folder for each way to evaluate."""
@@ -188,11 +189,13 @@ def _part(text: str, what: str) -> str:
 
 def read_result(path: Path) -> CellResult:
     """Read a ``result.json`` from anywhere. Raises DataError naming the file and what to do."""
+    text = read_text(path)
     try:
-        data = json.loads(read_text(path))
+        data = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
         if not isinstance(data, dict):
             raise DataError("this is not a leakgrid result", why="it is not a JSON object")
-        return CellResult.from_dict(data)
+        result = CellResult.from_dict(data)
+        _require_consistent(result)
     except (ValueError, RecursionError, DataError) as error:
         reason = error.sentence() if isinstance(error, DataError) else f"not JSON: {error}"
         raise DataError(
@@ -200,6 +203,35 @@ def read_result(path: Path) -> CellResult:
             why=reason,
             next="Remove the file and run its cell again (--fresh).",
         ) from error
+    return result
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Raises DataError on a key that is there twice, as merges leave them."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        double = next(key for key in keys if keys.count(key) > 1)
+        raise DataError("this is not a leakgrid result", why=f"the key {double!r} is there twice")
+    return found
+
+
+def _no_constant(word: str) -> float:
+    raise DataError("this is not a leakgrid result", why=f"{word} is no number")
+
+
+def _require_consistent(result: CellResult) -> None:
+    """Raises DataError where parts contradict each other: one of them was lost or changed."""
+    if result.verdict not in {str(verdict) for verdict in Verdict}:
+        raise DataError("this is no verdict of leakgrid", why=f"verdict: {result.verdict!r}")
+    known = {finding.id for finding in result.findings}
+    for word in ("new", "changed", "known"):
+        for name in result.comparison.get(word, ()):
+            if name not in known:
+                raise DataError(
+                    "its findings are not complete",
+                    why=f"comparison.{word} names {name}, which is none of them",
+                )
 
 
 def to_json(data: Mapping[str, Any]) -> str:

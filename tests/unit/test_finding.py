@@ -86,10 +86,22 @@ def test_a_missing_key_is_a_data_error():
 
 
 def test_what_older_results_left_out_has_its_default():
-    read = CellResult.from_dict(
-        {"schema": 1, "target": "d", "python": {}, "pyo3": "x", "verdict": "clean", "reason": ""}
-    )
-    assert (read.tests, read.findings, read.partial) == ({}, (), False)
+    old = RESULT.to_dict()
+    for later in ("partial", "detectors", "not_checked", "sources"):
+        del old[later]
+    read = CellResult.from_dict(old)
+    assert (read.partial, read.detectors, read.not_checked, read.sources) == (False, (), (), "")
+
+
+@pytest.mark.parametrize("key", ["tests", "findings", "comparison"])
+def test_what_every_result_has_gets_no_default(key):
+    data = RESULT.to_dict()
+    data[f"{key}x"] = data.pop(key)
+    with pytest.raises(DataError, match=f"unknown key '{key}x'"):
+        CellResult.from_dict(data)
+    del data[f"{key}x"]
+    with pytest.raises(DataError, match=f"'{key}' is missing"):
+        CellResult.from_dict(data)
 
 
 def test_a_finding_is_a_value():

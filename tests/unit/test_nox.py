@@ -53,7 +53,8 @@ with open("calls", "a") as calls:
 code = json.loads(os.environ["CODES"]).get(target, 0)
 verdicts = {0: "clean", 1: "regressed", 3: "build-failed", 4: "blind"}
 if code in verdicts:
-    result = {"schema": 1, "target": target, "python": {"version": sys.argv[4] + ".1"},
+    result = {"schema": 1, "tests": {}, "findings": [], "comparison": {},
+              "target": target, "python": {"version": sys.argv[4] + ".1"},
               "pyo3": sys.argv[6], "verdict": verdicts[code], "reason": "because of " + target}
     with open(sys.argv[sys.argv.index("--json") + 1], "w") as file:
         json.dump(result, file)

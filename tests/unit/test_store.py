@@ -23,7 +23,7 @@ RESULT = CellResult(
     "clean",
     "nothing found",
     tests={"t::a": TestRecord("passed", 0.5)},
-    comparison={"new": ("a" * 12,), "gone": ()},
+    comparison={"new": (), "gone": ("a" * 12,)},
     timing={"build": {"seconds": 3, "cpu": 4.5}, "memcheck": {"seconds": 3, "cpu": 5.5}},
     started="2026-01-01T00:00:00Z",
     fingerprint="f00",
@@ -132,7 +132,7 @@ def test_history_has_one_line_per_run_oldest_first(store):
         "partial": False,
         "tests": 1,
         "findings": 0,
-        "counts": {"new": 1, "gone": 0},
+        "counts": {"new": 0, "gone": 1},
         "cpu": 10.0,
     }
 

@@ -272,3 +272,33 @@ def test_a_partial_result_makes_gone_what_its_tests_would_have_shown():
     assert compare_results(result(finding("a")), part).gone == ()
     both = result(finding("a"), partial=True)
     assert len(compare_results(both, result(partial=True)).gone) == 1
+
+
+def grows(*tests: str, **changes) -> Finding:
+    base = Finding("growth", "instance", "a" * 12, Owner.UNKNOWN, tests, 1, 80, per_call=True)
+    return replace(base, **changes)
+
+
+def test_growth_of_an_accepted_object_is_new_in_a_test_that_did_not_show_it():
+    baseline = accept(result(grows("t::a")), None, "r")
+    compared = compare_baseline(result(grows("t::a", "t::b")), baseline)
+    assert [entry.after.tests for entry in compared.new] == [("t::b",)]
+    assert [entry.id for entry in compared.known] == ["a" * 12]
+
+
+def test_growth_in_tests_that_were_added_since_is_not_new():
+    baseline = accept(result(grows("t::a")), None, "r")
+    more = {**PASSED, "t::c": TestRecord("passed")}
+    assert compare_baseline(result(grows("t::a", "t::c"), tests=more), baseline).new == ()
+
+
+def test_what_has_a_stack_is_the_same_in_any_test():
+    stack = (Frame("demo::leak", "src/lib.rs", 1, "demo.so", Owner.EXTENSION),)
+    baseline = accept(result(grows("t::a", frames=stack)), None, "r")
+    assert compare_baseline(result(grows("t::a", "t::b", frames=stack)), baseline).new == ()
+
+
+def test_as_many_objects_with_more_memory_have_grown():
+    assert grown(grows("t::a"), grows("t::a", bytes=160))
+    assert not grown(grows("t::a"), grows("t::a", bytes=92))
+    assert not grown(grows("t::a", bytes=360), grows("t::a", bytes=390))

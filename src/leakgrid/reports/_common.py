@@ -87,7 +87,7 @@ def _state(result: CellResult, finding: Finding) -> str:
     A finding that no comparison mentions is never called known, whatever the verdict. In a cell
     without a baseline that of its nearest neighbour may know some.
     """
-    for state in ("known", "changed", "new"):
+    for state in ("new", "changed", "known"):
         if finding.id in result.comparison.get(state, ()):
             open_one = result.verdict == "unbaselined" and state != "known"
             return "unbaselined" if open_one else state

@@ -1,0 +1,147 @@
+"""Entries by the mistake that makes them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from leakgrid.baseline import Accepted
+from leakgrid.comparison.model import Comparison, Entry, by_tests
+from leakgrid.finding import Finding
+from leakgrid.signature import Owner, is_glue, kind_family, native_segment
+
+_STATES = ("new", "gone", "changed", "known")
+_SUBJECTS = (
+    re.compile(r"[\d.]+ reference\(s\) to (.+) lost per call"),
+    re.compile(r"[\d.]+ (\S.*) per call held by native code"),
+    re.compile(r"\d+ reference\(s\) more to (.+) after import"),
+)
+_SIZE = 64
+"""Bytes: sizes per call differ by what looking itself moves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Entries that one mechanism makes: one mistake shows in every class, and in every test.
+
+    ``key`` is the same for both results; ``title`` is for people.
+    """
+
+    key: str
+    title: str
+    entries: tuple[Entry, ...]
+
+    @property
+    def tests(self) -> tuple[str, ...]:
+        """All tests of its entries, sorted."""
+        return tuple(sorted({test for entry in self.entries for test in _side(entry).tests}))
+
+
+def subject(finding: Finding | Accepted) -> str:
+    """The object that a finding without a stack is about; of older results from the summary."""
+    if not isinstance(finding, Finding):
+        return ""
+    for pattern in () if finding.subject else _SUBJECTS:
+        if match := pattern.match(finding.summary):
+            return match[1]
+    return finding.subject
+
+
+def mechanism(finding: Finding | Accepted) -> tuple[str, str]:
+    """What makes findings the same mistake: a key, and words for people.
+
+    Only what the finding itself says counts: the kind of object, the functions of PyO3 and CPython
+    in the stack without the extension's own. What neither names is a mechanism of its own.
+    """
+    name = subject(finding)
+    key = f"{finding.detector}|{kind_family(finding.kind)}"
+    if isinstance(finding, Finding) and finding.frames:
+        chain = _underneath(finding)
+        if chain:
+            return f"{key}|{'|'.join(chain)}", f"{finding.kind} through {chain[0]}"
+    elif name and finding.detector in ("refs", "census"):
+        sort, words = _sort_of(name, finding.detector)
+        when = "lost with each call" if finding.detector == "refs" else "too many after import"
+        return f"{key}|{sort}", f"references to {words} {when}"
+    elif finding.kind == "instance":
+        return key, "memory lost with instances of a class"
+    elif name and finding.detector == "growth":
+        return f"{key}|{name}", f"{name} objects held by native code"
+    elif finding.kind == "native-memory" and isinstance(finding, Finding) and not finding.frames:
+        size = max(1, round(finding.bytes / _SIZE)) * _SIZE
+        return f"{key}|{size}", f"memory that nothing in Python holds, about {size} bytes per call"
+    summary = finding.summary if isinstance(finding, Finding) else ""
+    return f"{key}|{finding.id}", summary or finding.kind
+
+
+def _sort_of(name: str, detector: str) -> tuple[str, str]:
+    """Types, attributes of classes, and anything else by its name.
+
+    Types within a class are named as its attributes; what loses references with each call and is
+    spelt as PEP 8 spells classes is one.
+    """
+    last = name.rpartition(".")[2]
+    if name.startswith("type "):
+        return "type", "types of the extension"
+    if "." not in name:
+        return name, name
+    if detector == "refs" and re.fullmatch(r"[A-Z]\w*[a-z]\w*", last):
+        return "type", "types of the extension"
+    return "attribute", "attributes of classes"
+
+
+def _underneath(finding: Finding) -> list[str]:
+    """The functions of PyO3 and CPython in a stack, innermost first, without generated code."""
+    return [
+        frame.function
+        for frame in native_segment(finding.frames)
+        if frame.owner in (Owner.PYO3, Owner.CPYTHON) and not is_glue(frame)
+    ]
+
+
+def causes(compared: Comparison) -> dict[str, tuple[Cause, ...]]:
+    """A comparison by cause: ``new``, ``gone``, ``changed`` and ``known``.
+
+    A mechanism that is on both sides is neither new nor gone because it shows in another class: it
+    is changed. Growth is judged by its tests instead: it is new where a test was clean.
+    """
+    pairs = [*compared.known, *compared.changed]
+    groups: dict[str, dict[str, list[Entry]]] = {state: {} for state in _STATES}
+    for state in _STATES:
+        others = [*pairs, *(compared.gone if state == "new" else compared.new)]
+        for entry in getattr(compared, state):
+            where = state
+            if state in ("new", "gone") and _known_elsewhere(entry, others):
+                where = "changed"
+            groups[where].setdefault(mechanism(_side(entry))[0], []).append(entry)
+    return {
+        state: tuple(
+            Cause(key, mechanism(_side(entries[0]))[1], tuple(entries))
+            for key, entries in sorted(groups[state].items())
+        )
+        for state in _STATES
+    }
+
+
+def _known_elsewhere(entry: Entry, others: Iterable[Entry]) -> bool:
+    """Whether the side that lacks this entry shows its mechanism nevertheless."""
+    side = _side(entry)
+    across = [
+        other
+        for one in others
+        if (other := one.before if entry.before is None else one.after) is not None
+        and other.detector == side.detector
+    ]
+    if by_tests(side):
+        return bool(side.tests) and set(side.tests) <= {t for other in across for t in other.tests}
+    key = mechanism(side)[0]
+    if not isinstance(side, Finding) or side.frames or side.detector == "census":
+        return False  # the extension's own functions tell stacks apart, objects imported ones
+    return any(mechanism(other)[0] == key for other in across)
+
+
+def _side(entry: Entry) -> Finding | Accepted:
+    side = entry.after or entry.before
+    assert side is not None, "an entry has at least one side"
+    return side

@@ -206,7 +206,7 @@ def _beside(facts: Facts, compared: Comparison) -> tuple[Verdict, str]:
     if new:
         parts.append(f"{_findings(new)} that {theirs} does not have")
     if grown:
-        parts.append(f"{_count(grown, 'finding')} with more blocks than it accepts")
+        parts.append(f"{_count(grown, 'finding')} larger than it accepts")
     known = len(compared.known) + len(compared.changed) - grown
     return Verdict.UNBASELINED, (
         f"{' and '.join(parts)}, {known} that it has; this cell has no baseline of its own yet: "

@@ -97,7 +97,7 @@ def test_what_it_does_not_accept_is_unbaselined_and_counted_apart():
 def test_more_blocks_than_the_neighbour_accepts_are_not_known():
     again = judged(result(finding("a", blocks=5)), result(finding("a")))
     assert again.verdict == "unbaselined"
-    assert "1 finding with more blocks than it accepts" in again.reason
+    assert "1 finding larger than it accepts" in again.reason
 
 
 def test_without_findings_a_cell_is_clean_whatever_its_neighbour_has():

@@ -60,6 +60,7 @@ def lint(session: nox.Session) -> None:
         [python, "-m", "ruff", "format", "--check", "."],
         [python, "-m", "mypy", "src", "noxfile.py", "scripts"],
         [str(tools / "lint-imports"), "--no-logo"],
+        [python, "-m", "leakgrid", "suppressions", "lint"],
         [str(tools / "zizmor"), "--offline", "--quiet", *WORKFLOWS],
         [
             str(tools / "check-jsonschema"),

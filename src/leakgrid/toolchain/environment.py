@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 
 from leakgrid import process
 from leakgrid.errors import BuildFailed, NotEvaluated, Unsupported
+from leakgrid.toolchain import project_lock
 from leakgrid.toolchain.environ import clean_environ
 from leakgrid.toolchain.interpreters import Interpreter
 from leakgrid.toolchain.layout import read as read_layout
@@ -64,12 +65,15 @@ def prepare(
     """The environment for these requirements below ``directory``, made once and then reused.
 
     With no ``requirements`` those of the project's own tests are taken (:data:`TEST_GROUPS`), and
-    the project's run-time dependencies always. Cells of one Python may ask at the same time.
+    the project's run-time dependencies always; then with the versions of the project's own lock,
+    where they can be installed. Cells of one Python may ask at the same time.
     Raises BuildFailed when pip cannot install, Unsupported when the Python has no venv.
     """
     asked, source = tuple(requirements), "requirements"
+    pins: tuple[str, ...] = ()
     if not asked and project is not None:
         asked, source = test_requirements(project)
+        pins = project_lock.pins(project)
     wanted = tuple(dict.fromkeys(["pytest", *_runtime(project), *asked]))
     key = hashlib.sha256(
         json.dumps(
@@ -78,6 +82,7 @@ def prepare(
                 interpreter.version,
                 interpreter.abiflags,
                 sorted(wanted),
+                *pins,
             ]
         ).encode()
     ).hexdigest()[:12]
@@ -86,7 +91,7 @@ def prepare(
     with locked(final):
         if not done.is_file():
             shutil.rmtree(final, ignore_errors=True)
-            _make(interpreter, final, wanted, log)
+            _make(interpreter, final, wanted, pins, log)
             # The last thing written: an environment without it was interrupted, and is made again.
             temporary = done.with_suffix(".tmp")
             temporary.write_text(json.dumps(_installed(final)), encoding="utf-8")
@@ -179,7 +184,11 @@ def check_requires_python(project: Path, interpreter: Interpreter) -> None:
 
 
 def _make(
-    interpreter: Interpreter, folder: Path, wanted: tuple[str, ...], log: Path | None
+    interpreter: Interpreter,
+    folder: Path,
+    wanted: tuple[str, ...],
+    pins: tuple[str, ...],
+    log: Path | None,
 ) -> None:
     environ = clean_environ()
     made = process.run(
@@ -195,22 +204,9 @@ def _make(
             why=made.tail(3),
             next="Install its venv module (python3-venv on Debian), or use another build of it.",
         )
-    installed = process.run(
-        [
-            folder / "bin" / "python",
-            "-m",
-            "pip",
-            "install",
-            "--no-input",
-            "--quiet",
-            "--disable-pip-version-check",
-            *wanted,
-        ],
-        env=environ,
-        timeout=PIP_TIMEOUT,
-        log=log,
-        cwd=folder,
-    )
+    installed = _install(folder, wanted, pins, log)
+    if not installed.ok and pins:  # a lock may pin what this Python cannot have
+        installed = _install(folder, wanted, (), log)
     if not installed.ok:
         raise _pip_error(installed, wanted, log)
     # Under Valgrind compiling costs many times more than here.
@@ -218,6 +214,24 @@ def _make(
         [folder / "bin" / "python", "-m", "compileall", "-q", folder / "lib"],
         env=environ,
         timeout=PIP_TIMEOUT,
+        cwd=folder,
+    )
+
+
+def _install(
+    folder: Path, wanted: tuple[str, ...], pins: tuple[str, ...], log: Path | None
+) -> process.Completed:
+    constraints = folder / "locked.txt"
+    constraints.write_text("".join(f"{pin}\n" for pin in pins), encoding="utf-8")
+    return process.run(
+        [
+            *(folder / "bin" / "python", "-m", "pip", "install", "--no-input", "--quiet"),
+            *("--disable-pip-version-check", "--constraint", constraints),
+            *wanted,
+        ],
+        env=clean_environ(),
+        timeout=PIP_TIMEOUT,
+        log=log,
         cwd=folder,
     )
 

@@ -117,7 +117,10 @@ def _job(run: Run, name: str, job: Mapping[str, Any]) -> None:
 
 def _steps(run: Run, title: str, job: Mapping[str, Any], context: dict[str, Any]) -> dict[str, Any]:
     steps: dict[str, Any] = {}
-    context = {**context, "steps": steps, "github": {"token": os.environ.get("GITHUB_TOKEN", "")}}
+    github = {
+        name: os.environ.get(f"GITHUB_{name.upper()}", "") for name in ("token", "repository")
+    }
+    context = {**context, "steps": steps, "github": github}
     failed = False
     for number, step in enumerate(job["steps"], 1):
         name = step.get("name") or step.get("uses", "").partition("@")[0] or step["run"].strip()

@@ -201,9 +201,7 @@ class CellResult:
                 toolchain={str(k): str(v) for k, v in data.get("toolchain", {}).items()},
                 tests={str(k): TestRecord.from_dict(v) for k, v in data.get("tests", {}).items()},
                 findings=tuple(Finding.from_dict(item) for item in data.get("findings", ())),
-                comparison={
-                    str(k): tuple(str(i) for i in v) for k, v in data.get("comparison", {}).items()
-                },
+                comparison={str(k): tuple(map(str, v)) for k, v in data["comparison"].items()},
                 dropped=tuple(dict(item) for item in data.get("dropped", ())),
                 suppressed={str(k): int(v) for k, v in data.get("suppressed", {}).items()},
                 totals=dict(data.get("totals", {})),

@@ -75,17 +75,8 @@ def prepare(
         asked, source = test_requirements(project)
         pins = project_lock.pins(project)
     wanted = tuple(dict.fromkeys(["pytest", *_runtime(project), *asked]))
-    key = hashlib.sha256(
-        json.dumps(
-            [
-                str(interpreter.executable),
-                interpreter.version,
-                interpreter.abiflags,
-                sorted(wanted),
-                *pins,
-            ]
-        ).encode()
-    ).hexdigest()[:12]
+    said = [str(interpreter.executable), interpreter.version, interpreter.abiflags, sorted(wanted)]
+    key = hashlib.sha256(json.dumps([*said, *pins]).encode()).hexdigest()[:12]
     final = directory / f"py{interpreter.version}-{key}"
     done = final / "leakgrid.json"
     with locked(final):

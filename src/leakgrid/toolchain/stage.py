@@ -15,7 +15,7 @@ from leakgrid.errors import BuildFailed, UsageError
 from leakgrid.toolchain import coupled, layout, tree
 from leakgrid.toolchain.cargo_errors import explain
 from leakgrid.toolchain.environ import clean_environ
-from leakgrid.toolchain.manifest import entries, read_toml, rewrite
+from leakgrid.toolchain.manifest import Entry, entries, read_toml, rewrite
 
 CARGO_TIMEOUT = 600.0
 """Seconds for cargo to read manifests, or to resolve and download the crates."""
@@ -63,9 +63,7 @@ def stage(
     log: Path | None = None,
     apart: frozenset[Path] = frozenset(),
 ) -> Staged:
-    """Copy ``project`` below ``destination`` and set its PyO3 to exactly ``pyo3``.
-
-    ``apart`` are files and folders that are no sources and not copied.
+    """Copy ``project`` below ``destination``, but for ``apart``, and set its PyO3 to ``pyo3``.
 
     The same destination may serve every PyO3 of a target, one after the other (hold it with
     :func:`locked` until the build is done): then crates that do not depend on PyO3 are built once.
@@ -75,14 +73,7 @@ def stage(
     project = project.resolve()
     plan = layout.read(project)
     crates = _local_crates(project / plan.manifest, project, log)
-    direct = [entry for path in crates.manifests for entry in entries(read_toml(path))]
-    if not any(entry.crate in ("pyo3", "pyo3-ffi") for entry in direct):
-        raise UsageError(
-            f"{project.name} does not depend on PyO3",
-            why="looked for pyo3 in "
-            + ", ".join(os.path.relpath(path, project) for path in crates.manifests),
-            next="Name the folder of the extension itself.",
-        )
+    direct = _direct_dependencies(crates, project)
     coupled.check_features(direct, plan.features, pyo3)
     units = _units(project, crates)
     base = Path(os.path.commonpath([unit.parent for unit in units]))
@@ -103,6 +94,19 @@ def stage(
         digest=tree.digest(destination),
         layout=plan,
     )
+
+
+def _direct_dependencies(crates: _Crates, project: Path) -> list[Entry]:
+    """What the project's manifests depend on. Raises UsageError where PyO3 is not among it."""
+    direct = [entry for path in crates.manifests for entry in entries(read_toml(path))]
+    if not any(entry.crate in ("pyo3", "pyo3-ffi") for entry in direct):
+        raise UsageError(
+            f"{project.name} does not depend on PyO3",
+            why="looked for pyo3 in "
+            + ", ".join(os.path.relpath(path, project) for path in crates.manifests),
+            next="Name the folder of the extension itself.",
+        )
+    return direct
 
 
 def metadata(

@@ -121,6 +121,7 @@ class _CellRun:
     def evaluate(self) -> CellResult:
         """The stages up to the measurement; raises LeakgridError with or without a verdict."""
         stages = self.stages
+        self._baselines()  # a broken one is told now, not after the build
         with stages.stage("resolve"):
             valgrind_path = self._valgrind()
             interpreter = interpreters.find(self.options.interpreter)

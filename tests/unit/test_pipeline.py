@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from leakgrid import pipeline
-from leakgrid.errors import BuildFailed, Crashed, ToolMissing
+from leakgrid.errors import BuildFailed, Crashed, DataError, ToolMissing
 from leakgrid.finding import CellResult
 from leakgrid.matrix import Cell, Target
 from leakgrid.pipeline import Options
@@ -51,6 +51,15 @@ def test_a_failed_cell_has_no_fingerprint_and_is_tried_again(store: Store, valgr
     assert check(store).fingerprint == ""
     assert check(store).started
     assert len(list(store.history("demo"))) == 2
+
+
+def test_a_broken_baseline_ends_the_command_before_anything_is_built(store: Store) -> None:
+    path = store.baseline_path(CELL)
+    path.parent.mkdir(parents=True)
+    path.write_text("schema = 1\n<<<<<<< ours\n")
+    with pytest.raises(DataError, match="unfinished merge"):
+        check(store)
+    assert store.load_result(CELL) is None
 
 
 def test_what_concerns_the_whole_machine_ends_the_command_and_stores_nothing(

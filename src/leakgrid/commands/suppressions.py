@@ -198,7 +198,13 @@ def _propose(options: argparse.Namespace) -> int:
         reason=options.reason,
         reference=options.reference,
     )
-    print(suppression.render([rule]), end="")
+    print(suppression.render([rule]))
+    python = result.python.get("version", "")
+    proof = suppression.proof_of(rule, finding, f"leakgrid, Python {python}, PyO3 {result.pyo3}")
+    print("# Its proof, for the .toml file of the same name:")
+    print(
+        "".join(f"# {line}\n" for line in suppression.render_proof(rule.name, proof).splitlines())
+    )
     for complaint in suppression.lint([rule]):
         print(f"not yet good: {complaint.text}", file=sys.stderr)
     return 0

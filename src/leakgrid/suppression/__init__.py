@@ -14,8 +14,8 @@ from leakgrid.suppression.layers import (
 )
 from leakgrid.suppression.lint import Complaint, lint
 from leakgrid.suppression.matching import matches
-from leakgrid.suppression.proofs import Proof, read_proofs
-from leakgrid.suppression.proposal import propose
+from leakgrid.suppression.proofs import Proof, read_proofs, render_proof
+from leakgrid.suppression.proposal import proof_of, propose
 from leakgrid.suppression.rules import (
     BY_HAND,
     ELLIPSIS,
@@ -42,7 +42,9 @@ __all__ = [
     "lint_layers",
     "matches",
     "parse",
+    "proof_of",
     "propose",
     "read_proofs",
     "render",
+    "render_proof",
 ]

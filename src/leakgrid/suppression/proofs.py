@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -63,3 +64,15 @@ def _proof(rule: str, item: Any, faults: list[str]) -> Proof:
 def _frame(text: str) -> RawFrame:
     match = _FRAME.match(text)
     return RawFrame(match["function"], match["object"] or "") if match else RawFrame(text, "")
+
+
+def render_proof(rule: str, proof: Proof) -> str:
+    """The table that :func:`read_proofs` reads back."""
+    frames = [
+        f"{frame.function} [{frame.object}]" if frame.object else frame.function
+        for frame in proof.frames
+    ]
+    texts = [json.dumps(text, ensure_ascii=False) for text in (proof.kind, proof.seen)]
+    lines = [f"    {json.dumps(frame, ensure_ascii=False)}," for frame in frames]
+    head = [f'["{rule}"]', f"kind = {texts[0]}", f"seen = {texts[1]}", "frames = ["]
+    return "\n".join([*head, *lines, "]", ""])

@@ -6,7 +6,8 @@ import re
 
 from leakgrid.errors import UsageError
 from leakgrid.finding import Finding
-from leakgrid.signature import Frame, Owner
+from leakgrid.signature import Frame, Owner, RawFrame
+from leakgrid.suppression.proofs import Proof
 from leakgrid.suppression.rules import LEAK_KINDS, MOST_FRAMES, Rule
 
 _KINDS = {
@@ -61,6 +62,16 @@ def propose(
         reason=reason,
         reference=reference,
     )
+
+
+def proof_of(rule: Rule, finding: Finding, seen: str) -> Proof:
+    """The stack of the finding as the proof of the rule that was proposed for it."""
+    kind = rule.leak_kinds[0] if rule.leak_kinds else rule.kind
+    frames = (
+        RawFrame(frame.function, f"/{frame.object}" if frame.object else "")
+        for frame in finding.frames
+    )
+    return Proof(kind, seen, tuple(frames))
 
 
 def _pattern(frame: Frame) -> str:

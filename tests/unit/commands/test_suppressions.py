@@ -237,6 +237,11 @@ def test_a_proposed_rule_names_every_frame_and_its_cell(tmp_path, capsys):
         "obj:*/libfoo.so*",
     )
     assert err == ""
+    _, _, commented = out.partition(".toml file of the same name:\n")
+    table = "\n".join(line.removeprefix("# ") for line in commented.splitlines())
+    (proof,) = suppression.read_proofs(table).values()
+    assert proof.seen == "leakgrid, Python 3.12.1, PyO3 0.29.3"
+    assert suppression.matches(made, proof.kind, proof.frames)
 
 
 def test_a_proposal_says_what_it_still_lacks(tmp_path, capsys):

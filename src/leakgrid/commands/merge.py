@@ -12,9 +12,9 @@ from leakgrid.commands._common import Subcommands, write
 from leakgrid.errors import DataError, UsageError
 from leakgrid.matrix import expand, load
 from leakgrid.merging import Merged, Piece, check_schemas, merge, planned_cells
-from leakgrid.store import Store, read_result, split_name, to_json
+from leakgrid.store import SEARCHES, Store, read_result, split_name, to_json
 
-_NO_RESULTS = frozenset({"baselines", "durations", "history", "nox"})
+_NO_RESULTS = frozenset({"baselines", "durations", "history", "nox", SEARCHES})
 """Folders of a store that hold other files."""
 
 
@@ -80,8 +80,10 @@ def _files(sources: list[Path]) -> Iterator[Path]:
         if source.is_file():
             yield source
         elif source.is_dir():
-            for path in sorted(source.rglob("*.json")):
-                parts = path.relative_to(source).parts
+            # A whole store also has what its cells were built from.
+            folder = source / "results" if (source / "results").is_dir() else source
+            for path in sorted(folder.rglob("*.json")):
+                parts = path.relative_to(folder).parts
                 if not _NO_RESULTS.intersection(parts) and not path.name.startswith("."):
                     yield path
         else:

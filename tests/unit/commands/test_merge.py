@@ -95,15 +95,17 @@ def test_merging_twice_changes_nothing(tmp_path, store):
     assert len(list(store.history("demo"))) == 1
 
 
-def test_a_whole_store_can_be_given(tmp_path, store):
+def test_a_whole_store_can_be_given(tmp_path, store, capsys):
     other = Store(tmp_path / "other", tmp_path / "base")
     other.save_result(CELL, result())
     other.save_durations("demo", {"t::a": 1.0})
-    (tmp_path / "other" / "history").mkdir()
-    (tmp_path / "other" / "history" / "x.json").write_text("{}")
+    for folder in ("history", "sources/demo-1.0/tests"):
+        (other.root / folder).mkdir(parents=True)
+        (other.root / folder / "data.json").write_text("{}")
 
     assert merge(tmp_path, other.root) == 0
     assert list(store.results()) == [CELL]
+    assert "left out" not in capsys.readouterr().out
 
 
 def test_nothing_to_merge_is_not_a_success(tmp_path, capsys):

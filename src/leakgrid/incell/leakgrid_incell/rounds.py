@@ -93,7 +93,7 @@ class Rounds:
                     return verdicts.result("flat")
                 if slopes := self._lost_before(rows[: number + 1], SHORT):
                     return self._lost_references(slopes)
-        return self._lost(rows) or self._chase()
+        return self._lost(_slopes(rows, SHORT), rows) or self._chase()
 
     def _lost_before(
         self, rows: Sequence[array[int]], counts: Sequence[int]
@@ -115,13 +115,13 @@ class Rounds:
         cells = [cell for cell in slopes if cell != measure.TOTAL]
         return verdicts.lost((self._meter.name(cell), slopes[cell]) for cell in cells)
 
-    def _lost(self, rows: list[array[int]]) -> dict[str, Any] | None:
+    def _lost(self, slopes: dict[int, int], rows: Sequence[array[int]]) -> dict[str, Any] | None:
         """The outcome where references were lost, exactly as many at each call, and nothing else.
 
         No more words hold the object's address then (see :mod:`leakgrid_incell.words`), in each of
-        two windows; without that proof, or with anything else that grew, this says nothing.
+        two windows; without that proof, or with anything else that grew, this says nothing. Two of
+        ``rows`` are read anew.
         """
-        slopes = _slopes(rows, SHORT)
         cells = [cell for cell in slopes if cell != measure.TOTAL]
         if not 0 < len(cells) <= MOST_SCANNED or min(cells) < len(measure.FIXED):
             return None
@@ -163,7 +163,13 @@ class Rounds:
                 return verdicts.result("settled", f"flat after {self.calls // 2} calls")
             if slopes := self._lost_before((before, after), (0, self.calls // 2)):
                 return self._lost_references(slopes)
-            if start is not None and self.calls == 2 * began:
+            if start is None:
+                slopes = _slopes((before, after), (0, self.calls // 2))
+                if outcome := self._lost(slopes, rows[-2:]):
+                    return outcome
+                del slopes
+                self._read(after)
+            elif self.calls == 2 * began:
                 change = Change(start, self._snapshot(began, start), began)
                 if verdicts.held_by_python(self._meter, first, after, change):
                     return verdicts.result("held", change.holder_text())

@@ -97,7 +97,6 @@ def test_a_reader_that_went_away_is_no_error(given, monkeypatch, capfd):
         [*CHECK, "--jobs", "0"],
         [*CHECK, "--test-timeout", "-1"],
         [*CHECK, "--jobs", "many"],
-        ["accept"],
         ["report", "--format", "poem"],
         ["suppressions", "import"],
     ],

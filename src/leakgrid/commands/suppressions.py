@@ -47,6 +47,23 @@ def add(subcommands: Subcommands) -> None:
         "the narrowest for a finding, or write one file for people who run Valgrind by hand.",
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    export = _add_export(actions)
+    lint = actions.add_parser("lint", help="refuse rules that are broad, double or unproved")
+    unused = _add_unused(actions)
+    proposal = _add_propose(actions)
+    for action in (export, lint, unused, proposal):
+        action.add_argument(
+            "--rules",
+            type=Path,
+            metavar="DIR",
+            help="default: suppressions, or the rules that leakgrid brings",
+        )
+        if action in (unused, proposal):
+            add_places(action)
+    parser.set_defaults(run=run)
+
+
+def _add_export(actions: Subcommands) -> argparse.ArgumentParser:
     export = actions.add_parser("export", help="write one file for --suppressions=")
     export.add_argument("--python", default="", help="only rules that apply to this Python")
     export.add_argument("--pyo3", default="", help="only rules that apply to this PyO3")
@@ -58,7 +75,10 @@ def add(subcommands: Subcommands) -> None:
         metavar="FILE",
         help="default: .valgrind.supp (-: stdout)",
     )
-    lint = actions.add_parser("lint", help="refuse rules that are broad, double or unproved")
+    return export
+
+
+def _add_unused(actions: Subcommands) -> argparse.ArgumentParser:
     unused = actions.add_parser(
         "unused", help="rules that hid nothing in any stored full run (exit 1 where there are any)"
     )
@@ -71,20 +91,15 @@ def add(subcommands: Subcommands) -> None:
         metavar="FILE",
         help="count a plain Valgrind run's XML instead, for rules run by hand (repeatable)",
     )
+    return unused
+
+
+def _add_propose(actions: Subcommands) -> argparse.ArgumentParser:
     proposal = actions.add_parser("propose", help="the narrowest rule for a stored finding")
     proposal.add_argument("id", metavar="ID", help="a finding's id, or how it begins")
     proposal.add_argument("--reason", default="", metavar="TEXT")
     proposal.add_argument("--reference", default="", metavar="URL", help="a public report of it")
-    for action in (export, lint, unused, proposal):
-        action.add_argument(
-            "--rules",
-            type=Path,
-            metavar="DIR",
-            help="default: suppressions, or the rules that leakgrid brings",
-        )
-        if action in (unused, proposal):
-            add_places(action)
-    parser.set_defaults(run=run)
+    return proposal
 
 
 def run(options: argparse.Namespace) -> int:

@@ -21,6 +21,7 @@ from leakgrid.detectors import library, native, screen
 from leakgrid.detectors.native import NativeReport
 from leakgrid.detectors.screen import ScreenReport
 from leakgrid.detectors.suite import Cellular
+from leakgrid.detectors.suspects import LEAK, Suspect
 
 CORPUS = Path(__file__).parents[1] / "corpus"
 MODULES = {"known": "leakgrid_known", "blind": "corpus_blind"}
@@ -48,12 +49,12 @@ class Plant:
     per_call: float | None = None
     bytes: tuple[float, float] | None = None
 
-    def faults(self, found: Iterable[screen.Suspect]) -> list[str]:
+    def faults(self, found: Iterable[Suspect]) -> list[str]:
         """What is wrong with the suspects that should be this plant; empty where one is right."""
         wrong = [self._fault(suspect) for suspect in found]
         return [] if "" in wrong else wrong or ["nothing was found"]
 
-    def _fault(self, suspect: screen.Suspect) -> str:
+    def _fault(self, suspect: Suspect) -> str:
         said = f"{suspect.detector}, {suspect.kind}, {suspect.name}"
         if suspect.detector != self.detector or (self.kind and suspect.kind != self.kind):
             return f"found as {said}, not as {self.detector} {self.kind}".rstrip()
@@ -104,7 +105,7 @@ class Seen:
         lines = []
         for plant in self.half.plants:
             entry = tests.get(plant.test)
-            faults = plant.faults(entry.suspects if entry and entry.status == "leak" else ())
+            faults = plant.faults(entry.suspects if entry and entry.status == LEAK else ())
             if faults:
                 lines.append(f"{plant.test}: {'; '.join(faults)} ({self.said(plant.test)})")
         return lines
@@ -116,7 +117,7 @@ class Seen:
             f"{short(test)}: {suspect.detector}, {suspect.kind}, {suspect.name}, "
             f"{suspect.per_call:g} and {suspect.bytes:g} bytes per call ({self.said(short(test))})"
             for test, entry in self.screen.tests.items()
-            if short(test) not in planted and entry.status == "leak"
+            if short(test) not in planted and entry.status == LEAK
             for suspect in entry.suspects
         ]
 
@@ -165,7 +166,7 @@ def half(name: str, python: str) -> Half:
 
 def _known(key: str, entry: Mapping[str, Any]) -> Plant:
     names = (entry["object"],) if "object" in entry else ()
-    return Plant(key, entry["detector"], names, "", entry["kind"])
+    return Plant(key, entry["detector"], names, entry["function"], entry["kind"])
 
 
 def _blind(key: str, entry: Mapping[str, Any]) -> Plant:

@@ -26,8 +26,8 @@ from leakgrid.verdict import Facts, Verdict, decide, exit_code
 MEMCHECK = "memcheck"
 DETECTORS = (MEMCHECK, *screen.DETECTORS, screen.CENSUS)
 """Every detector, by the name that ``--detectors`` takes."""
-DEFAULT = (MEMCHECK,)
-"""What runs unless asked otherwise; the native detectors are asked for until they cost less."""
+DEFAULT = DETECTORS
+"""What runs unless asked otherwise."""
 MOST_EXPLAINED = 60
 """Tests with growing memory that are repeated under memcheck, those first that took least time;
 the others keep the size that the native screen saw, without a stack."""

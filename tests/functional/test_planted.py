@@ -58,7 +58,7 @@ def planted(bench, unplanted):
 def is_the_leak(finding) -> bool:
     functions = [frame["function"] for frame in finding["frames"]]
     return (
-        finding["kind"] == "definitely-lost"
+        (finding["detector"], finding["per_call"]) == ("growth", True)
         and finding["owner"] == "extension"
         and finding["bytes"] == 500 * finding["blocks"]
         and any("find" in function for function in functions)

@@ -58,7 +58,7 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
         type=detectors,
         default=DEFAULT,
         metavar="NAMES",
-        help=f"comma-separated, of {', '.join(DETECTORS)} (default: memcheck); without memcheck no "
+        help=f"comma-separated, of {', '.join(DETECTORS)} (default: all); without memcheck no "
         "Valgrind is needed and growth has sizes but no stacks",
     )
     parser.add_argument("--fresh", action="store_true", help="run again although nothing changed")

@@ -10,6 +10,7 @@ from packaging.version import InvalidVersion, Version
 
 from leakgrid import signature
 from leakgrid.baseline import Accepted, python_minor
+from leakgrid.comparison import mechanism
 from leakgrid.finding import CellResult, Finding
 from leakgrid.signature import Frame, Owner
 
@@ -79,6 +80,20 @@ def groups(results: Iterable[CellResult]) -> list[Group]:
         for (target, state, _), items in found.items()
     ]
     return sorted(merged, key=_weight)
+
+
+def alike(found: Iterable[Group]) -> list[list[Group]]:
+    """Groups that are one mistake in several objects, such as a reference to each of the types.
+
+    Only findings without a stack are put together: a stack is what tells two leaks apart.
+    """
+    causes: dict[tuple[str, ...], list[Group]] = {}
+    for group in found:
+        finding = group.finding
+        key = finding.id if finding.frames else mechanism(finding)[0]
+        cells = (cell_id(cell) for cell in group.cells)
+        causes.setdefault((group.target, group.state, key, *cells), []).append(group)
+    return list(causes.values())
 
 
 def _state(result: CellResult, finding: Finding) -> str:

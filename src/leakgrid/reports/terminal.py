@@ -89,10 +89,16 @@ def _findings(results: Sequence[CellResult], paint: _Paint) -> str:
     known = len(found) - len(told)
     lines: list[str] = []
     if told:
+        causes = common.alike(told)
         count = "1 finding" if len(told) == 1 else f"{len(told)} findings"
+        if len(causes) < len(told):
+            count += ", 1 cause" if len(causes) == 1 else f", {len(causes)} causes"
         lines.append(paint(count, "bold"))
-        for number, group in enumerate(told, 1):
+        for number, (group, *others) in enumerate(causes, 1):
             lines += _finding(number, group, paint)
+            if others:
+                names = [f"{o.finding.subject or 'one'} ({o.finding.id})" for o in others]
+                lines.append(f"     likewise: {common.some(names, 4)}")
     if known:
         noun = "finding is" if known == 1 else "findings are"
         lines.append(f"{known} known {noun} accepted in the baselines.")

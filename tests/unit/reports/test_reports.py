@@ -282,3 +282,17 @@ def test_the_baseline_report_keeps_owners_apart_and_decides_by_them(
     assert "Title: Memory leaks in one" in told
     assert "--detectors growth" in told
     assert "growth in t::b: flat after 16 calls" in section(text, "Seen and not counted as a leak")
+
+
+def test_references_to_several_types_are_one_cause_and_all_are_counted() -> None:
+    lost = [
+        Finding(
+            "refs", "reference", f"{number:012x}", Owner.UNKNOWN, ("t::a",), 1, per_call=True,
+            summary=f"1 reference(s) to type K{number} lost per call", subject=f"type K{number}",
+        )
+        for number in range(3)
+    ]  # fmt: skip
+    text = reports.render("terminal", [scenes.cell("3.12", "0.29.0", "unbaselined", findings=lost)])
+    assert "3 findings, 1 cause" in text
+    assert "likewise: type K1 (000000000001), type K2 (000000000002)" in text
+    assert text.count("lost per call") == 1

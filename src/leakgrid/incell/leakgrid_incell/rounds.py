@@ -203,7 +203,7 @@ class Rounds:
         before, after = self._pair
         if any(after[cell] > before[cell] for cell in (measure.FDS, measure.THREADS)):
             return POOL // 4
-        return POOL + POOL // 4
+        return POOL + POOL // 8  # four doublings of the first rounds reach it
 
     def _late(self) -> dict[str, Any]:
         """Windows of equal length, after which a slope is a leak."""

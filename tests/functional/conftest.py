@@ -101,11 +101,16 @@ class Bench:
         python: str = PYTHON,
         pyo3: str = PYO3,
         baselines: str = "none",
+        detectors: str = "memcheck",
     ) -> Ran:
-        """``leakgrid check`` as from a shell; ``baselines`` is a folder below the bench."""
+        """``leakgrid check`` as from a shell; ``baselines`` is a folder below the bench.
+
+        Only memcheck unless asked: one start of Valgrind instead of two or three.
+        """
         written = self.root / "result.json"
         written.unlink(missing_ok=True)
         places = ["--store", str(self.store), "--baselines", str(self.root / "base" / baselines)]
+        places += ["--detectors", detectors]
         options = ["--python", python, "--pyo3", pyo3, "--json", str(written), *places]
         code, out, err = leakgrid("check", str(project), *options, *arguments)
         result = json.loads(written.read_text()) if written.exists() else {}
@@ -132,7 +137,7 @@ class Bench:
         """``leakgrid check`` as a process of its own, still running."""
         python = str(interpreters.find(PYTHON).executable)
         places = ["--store", str(store), "--baselines", str(self.root / "base" / baselines)]
-        cell = ["--python", python, "--pyo3", PYO3]
+        cell = ["--python", python, "--pyo3", PYO3, "--detectors", "memcheck"]
         return subprocess.Popen(
             [sys.executable, "-m", "leakgrid", "check", str(project), *cell, *places, *arguments],
             env={**os.environ, **environ},

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from leakgrid.baseline import Baseline, read
+from leakgrid.measurement import DETECTORS
 from leakgrid.store import read_result
 
 pytestmark = [pytest.mark.functional, pytest.mark.network]
@@ -58,7 +59,7 @@ def planted(bench, unplanted):
 def is_the_leak(finding) -> bool:
     functions = [frame["function"] for frame in finding["frames"]]
     return (
-        (finding["detector"], finding["per_call"]) == ("growth", True)
+        (finding["detector"], finding["kind"]) == ("memcheck", "definitely-lost")
         and finding["owner"] == "extension"
         and finding["bytes"] == 500 * finding["blocks"]
         and any("find" in function for function in functions)
@@ -101,11 +102,14 @@ def test_a_second_run_gives_the_same_signatures(planted):
     assert planted.again.functions() == planted.regressed.functions()
 
 
-def test_another_python_shows_the_same_leak(bench):
-    ran = bench.check(bench.project("healthy", feature="leak"), python="3.9")
+def test_all_detectors_together_tell_the_leak_once_and_per_call(bench):
+    project = bench.project("healthy", feature="leak")
+    ran = bench.check(project, python="3.9", detectors=",".join(DETECTORS))
     assert (ran.verdict, ran.code) == ("unbaselined", 1)
     (finding,) = ran.findings
-    assert is_the_leak(finding)
+    assert (finding["detector"], finding["owner"]) == ("growth", "extension")
+    assert (finding["per_call"], finding["blocks"], finding["bytes"]) == (True, 1, 500)
+    assert any("find" in frame["function"] for frame in finding["frames"])
     assert finding["tests"] == [FIND]
 
 

@@ -69,19 +69,26 @@ def _summary(suspect: Suspect) -> str:
 
 
 def explained(test: str, added: Iterable[AddedLeak], calls: int) -> tuple[Explained, ...]:
-    """What grew in both windows of ``calls`` calls, the largest first."""
-    windows: dict[tuple[str, str], dict[str, AddedLeak]] = {}
+    """What grew in both windows of ``calls`` calls, the largest first.
+
+    Blocks of one stack count together whatever their kind: a stale pointer to one of them makes
+    memcheck call it reachable.
+    """
+    windows: dict[str, dict[str, list[AddedLeak]]] = {}
     for item in added:
         if item.test == test and item.phase.startswith(f"{PHASE} "):
-            windows.setdefault((item.leak.kind, item.leak.id), {})[item.phase] = item
+            stack = signature_id(DETECTOR, "leak", item.leak.frames)
+            windows.setdefault(stack, {}).setdefault(item.phase, []).append(item)
     grown = []
     for phases in windows.values():
-        both = list(phases.values())
-        if len(both) < 2 or any(item.leak.blocks <= 0 for item in both):
+        blocks = [sum(item.leak.blocks for item in items) for items in phases.values()]
+        if len(blocks) < 2 or min(blocks) <= 0:
             continue
-        blocks = sum(item.leak.blocks for item in both) / (2 * calls)
-        size = sum(item.leak.bytes for item in both) / (2 * calls)
-        grown.append(Explained(test, both[-1], blocks, size))
+        everything = [item for items in phases.values() for item in items]
+        size = sum(item.leak.bytes for item in everything)
+        lost = [item for item in everything if item.leak.kind == DEFINITE]
+        last = (lost or everything)[-1]
+        grown.append(Explained(test, last, sum(blocks) / (2 * calls), size / (2 * calls)))
     return tuple(sorted(grown, key=lambda e: (-e.bytes, e.found.leak.id)))
 
 

@@ -41,6 +41,13 @@ def test_what_grew_in_both_windows_is_explained_per_call() -> None:
     assert found.native
 
 
+def test_blocks_that_a_stale_pointer_keeps_reachable_count_with_the_lost_ones() -> None:
+    some = [added("t", 1, 10), added("t", 1, 2, kind="still-reachable"), added("t", 2, 12)]
+    (found,) = growth.explained("t", some, CALLS)
+    assert (found.blocks, found.bytes) == (1, 100)
+    assert found.found.leak.kind == DEFINITE
+
+
 def test_a_pool_that_filled_in_the_first_window_is_not() -> None:
     assert growth.explained("t", [added("t", 1, 12)], CALLS) == ()
     assert growth.explained("t", [added("t", 1, 12), added("t", 2, -3)], CALLS) == ()

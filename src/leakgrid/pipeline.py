@@ -254,6 +254,7 @@ class _CellRun:
                 str(item.path): item.allocator for item in inspected if item.allocator is not None
             },
             requests=str(requests or ""),
+            meter=str(library.heap_meter(self.work / "tools") or ""),
             scratch=scratch,
             logs=self.folder,
             jobs=self.options.jobs,

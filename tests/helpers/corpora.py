@@ -235,6 +235,7 @@ def cell(built: Built, name: str, jobs: int = 2) -> Cellular:
         logs=scratch,
         jobs=jobs,
         test_limit=60,
+        meter=str(library.heap_meter(built.scratch / "requests") or ""),
     )
 
 

@@ -61,12 +61,28 @@ def client_requests(cache: Path) -> tuple[Path | None, str]:
     native screen alone, and without a C compiler there is none: then the screen still works, but
     memcheck can neither attribute anything to a test nor plant a leak.
     """
-    source = INCELL / "requests.c"
+    library, why = _compiled("requests", cache)
+    if library is None or _REQUESTS in library.read_bytes():
+        return library, why
+    # Under a name that is not looked up: the headers may be installed later.
+    native = library.with_name(f"{library.stem}-native.so")
+    library.replace(native)
+    return native, "Valgrind's headers are missing"
+
+
+def heap_meter(cache: Path) -> Path | None:
+    """Build the library that counts allocated bytes when preloaded; None where it cannot be."""
+    return _compiled("heap", cache)[0]
+
+
+def _compiled(name: str, cache: Path) -> tuple[Path | None, str]:
+    """One of the C files as a shared library; (path, why there is none)."""
+    source = INCELL / f"{name}.c"
     compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc")
     if compiler is None:
         return None, "no C compiler (cc) on PATH"
     digest = hashlib.sha256(source.read_bytes() + compiler.encode()).hexdigest()[:12]
-    library = cache / f"requests-{digest}.so"
+    library = cache / f"{name}-{digest}.so"
     if library.exists():
         return library, ""
     cache.mkdir(parents=True, exist_ok=True)
@@ -77,11 +93,8 @@ def client_requests(cache: Path) -> tuple[Path | None, str]:
     if not built.ok:
         partial.unlink(missing_ok=True)
         return None, built.tail(3)
-    missing = "" if _REQUESTS in partial.read_bytes() else "Valgrind's headers are missing"
-    if missing:  # under a name that is not looked up: they may be installed later
-        library = cache / f"requests-{digest}-native.so"
     partial.replace(library)
-    return library, missing
+    return library, ""
 
 
 def libc_version() -> str:

@@ -125,11 +125,17 @@ def run(
         name="screen",
         limit=cell.test_limit,
         collect_limit=COLLECT_LIMIT,
-        environ=ENVIRON,
+        environ=ENVIRON | _preloaded(cell),
         screen={"budget": budget, "detectors": list(detectors)},
     )
     suite = run_suite(cell, mode, sharding.split(tests, seconds, cell.jobs), ignore=ignore)
     return report(suite.journal, tests, suite.seconds, suite.cpu_seconds)
+
+
+def _preloaded(cell: Cellular) -> dict[str, str]:
+    """The meter in front of what the target itself preloads (ld.so(8), LD_PRELOAD)."""
+    libraries = [cell.meter, cell.environ.get("LD_PRELOAD", "")]
+    return {"LD_PRELOAD": ":".join(filter(None, libraries))} if cell.meter else {}
 
 
 def report(

@@ -30,7 +30,8 @@ class Cellular:
     ``python`` is the real executable of the cell's environment; ``environ`` its whole environment;
     ``directory`` the root of the staged project; ``libraries`` the absolute paths of the
     extension's shared libraries, ``allocators`` each one's file address of ``__rust_alloc``.
-    ``requests`` is the client request library, empty without a C compiler.
+    ``requests`` is the client request library, empty without a C compiler; ``meter`` the one that
+    the screen preloads to count the heap's bytes, empty where the C library's own sum has to do.
     ``scratch`` is a short path for temporary files, ``logs`` the folder for the programs' output.
     Times are seconds.
     """
@@ -47,6 +48,7 @@ class Cellular:
     jobs: int
     test_limit: float
     progress: Callable[[int, int], None] | None = None
+    meter: str = ""
 
 
 @dataclass(frozen=True, slots=True)

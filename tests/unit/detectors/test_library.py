@@ -1,6 +1,8 @@
 import ctypes
+import os
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -92,3 +94,37 @@ def test_without_valgrinds_headers_it_serves_the_screen_and_says_so(tmp_path, mo
     built.leakgrid_totals(numbers)
     assert list(numbers) == [0] * 8
     assert library.client_requests(tmp_path / "cache") == (path, missing)
+
+
+@NEEDS_CC
+def test_the_preloaded_meter_counts_what_is_allocated_and_forgets_what_is_freed(tmp_path):
+    meter = library.heap_meter(tmp_path)
+    if meter is None:
+        pytest.skip("no glibc")
+    code = """
+import ctypes
+libc = ctypes.CDLL(None)
+libc.malloc.restype = libc.realloc.restype = ctypes.c_void_p
+libc.free.argtypes = [ctypes.c_void_p]
+libc.realloc.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+read = libc.leakgrid_heap_in_use
+read.restype = ctypes.c_size_t
+at = [0] * 8
+for _ in range(3):
+    at[0] = read()
+    block = libc.malloc(100_000)
+    at[1] = read()
+    block = libc.realloc(block, 300_000)
+    at[2] = read()
+    libc.free(block)
+    at[3] = read()
+print(at[1] - at[0] >= 100_000, at[2] - at[1] >= 200_000, abs(at[3] - at[0]) < 1000)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "LD_PRELOAD": str(meter)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("True True True\n", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 from hypothesis import given
@@ -81,3 +82,13 @@ def test_growth_behind_a_fall_is_no_rest_and_begins_anew() -> None:
     assert not rest.after(grown=False, heap=-500)
     assert not rest.after(grown=True, heap=64)
     assert not rest.after(grown=False, heap=-500)
+
+
+def test_what_happens_once_in_a_leak_does_not_make_it_decay() -> None:
+    steps = [3376, 2016, 3856, 1856, 2112, 1968, 2000, 2000]
+    assert judge.judge(list(itertools.accumulate([0, *steps]))) == judge.LEAK
+
+
+def test_a_cache_whose_keys_begin_to_repeat_is_unclear() -> None:
+    steps = [1000, 900, 800, 700, 600, 500, 400, 300]
+    assert judge.judge(list(itertools.accumulate([0, *steps]))) == judge.UNCLEAR

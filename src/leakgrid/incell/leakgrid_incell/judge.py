@@ -23,12 +23,13 @@ def judge(values: Sequence[int]) -> str:
 
     Nine or more readings of something that fluctuates by chance are in rising order once in
     362,880 times (9 factorial). Growth that gets less (a cache whose keys begin to repeat) is
-    unclear until it is watched for longer.
+    unclear until it is watched for longer; the least steps are compared, too, because what happens
+    only once makes a step larger and none smaller.
     """
     steps = [after - before for before, after in zip(values, values[1:])]
     half = len(steps) // 2
     if all(step > 0 for step in steps):
-        if len(set(steps)) == 1 or sum(steps[half:]) * 5 >= sum(steps[:half]) * 4:
+        if any(of(steps[half:]) * 5 >= of(steps[:half]) * 4 for of in (sum, min)):
             return LEAK
         return UNCLEAR
     if all(step <= 0 for step in steps[half:]):

@@ -157,7 +157,8 @@ class _Conclusion:
         if self.suspects:
             return result("leak", suspects=self.suspects, dropped=self.dropped)
         unclear = [cell for cell, word in self.words.items() if word == judge.UNCLEAR]
-        unclear = [c for c in unclear if not _explained(self.meter, c, self.growth[c], self.change)]
+        held = [cell for cell in unclear if self._is_held(cell)]
+        unclear = [cell for cell in unclear if cell not in held]
         if unclear:
             open_ones = [
                 open_suspect(self.meter.name(c), self.growth[c] / self.calls, c) for c in unclear
@@ -165,9 +166,17 @@ class _Conclusion:
             return result("unclear", "it neither kept its slope nor stopped", open_ones)
         if self.dropped:
             return result("held", why="; ".join(self.dropped), dropped=self.dropped)
+        if held:
+            return result("held", self.change.holder_text())
         if judge.IRREGULAR in self.words.values():
             return result("irregular", "it rises and falls, without a slope")
         return result("settled", "it stopped growing")
+
+    def _is_held(self, cell: int) -> bool:
+        """Whether Python's containers explain what one cell gained."""
+        if cell == measure.HEAP and self.change.steady_orphans():
+            return False
+        return _explained(self.meter, cell, self.growth[cell], self.change)
 
     def _descriptors(self) -> None:
         if not self.leaks(measure.FDS):

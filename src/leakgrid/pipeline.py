@@ -30,6 +30,7 @@ from leakgrid.toolchain import (
     identity,
     interpreters,
     pyo3,
+    pytest_config,
     runtree,
     sources,
     stage,
@@ -243,12 +244,7 @@ class _CellRun:
             python=ready.python,
             environ=environ,
             directory=run_root,
-            pytest_args=(
-                *accommodations.arguments(ready.packages),
-                *self.target.pytest_args,
-                *self.options.pytest_args,
-                *(self.options.tests or self.target.tests),
-            ),
+            pytest_args=self._pytest_args(ready, run_root),
             libraries=tuple(map(str, libraries)),
             allocators={
                 str(item.path): item.allocator for item in inspected if item.allocator is not None
@@ -260,6 +256,16 @@ class _CellRun:
             jobs=self.options.jobs,
             test_limit=self.options.test_timeout,
             progress=self.stages.progress.tests,
+        )
+
+    def _pytest_args(self, ready: environment.Environment, run_root: Path) -> tuple[str, ...]:
+        tests = self.options.tests or self.target.tests
+        return (
+            *accommodations.arguments(ready.packages),
+            *pytest_config.arguments(run_root, tests, self.folder),
+            *self.target.pytest_args,
+            *self.options.pytest_args,
+            *tests,
         )
 
     def _measure(

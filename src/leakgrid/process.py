@@ -274,6 +274,11 @@ def start(
     return Running(arguments, popen, stream, on_line)
 
 
+def near(path: Path) -> str:
+    """A path as one would type it: relative where it lies below the working directory."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
 def run(
     argv: Sequence[str | os.PathLike[str]],
     *,

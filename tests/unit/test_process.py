@@ -179,3 +179,9 @@ def test_sigterm_ends_the_running_program_and_interrupts() -> None:
 def test_the_environment_is_the_one_given() -> None:
     done = process.run(python("import os; print(os.environ.get('HOME'))"), env={"A": "b"})
     assert done.stdout == "None\n"
+
+
+def test_a_path_below_the_working_directory_is_told_as_one_would_type_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert process.near(tmp_path / "a" / "b.log") == "a/b.log"
+    assert process.near(tmp_path.parent / "b.log") == str(tmp_path.parent / "b.log")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from leakgrid.detectors.journal import TestEvent
 from leakgrid.detectors.suite import Cellular, Mode, SuiteRun, run_suite
 from leakgrid.errors import Crashed, NoTests, TestsFailed, TimedOut
+from leakgrid.process import near
 
 IMPORT_LIMIT = 3.0
 """Limits of one test that a file may take to import natively before it counts as hung."""
@@ -79,7 +80,7 @@ def run(cell: Cellular) -> NativeReport:
 def _uncollected(suite: SuiteRun) -> Exception:
     where = f" while importing {suite.journal.collecting}" if suite.journal.collecting else ""
     said = _errors(suite.said)
-    keep = f"Its whole output is in {suite.log}."
+    keep = f"Its whole output is in {near(suite.log)}." if suite.log else ""
     if suite.stopped == "hung":
         return TimedOut(f"collecting the tests hung natively{where}", why=said, next=keep)
     if suite.returncode is not None and suite.returncode >= 0:

@@ -36,8 +36,12 @@ def findings(results: Sequence[CellResult]) -> str:
     found = common.groups(results)
     told = [group for group in found if group.state != "known"]
     lines: list[str] = []
-    for group in told:
-        lines += [f"### {escape(common.headline(group.finding))}", "", *_facts(group), ""]
+    for group, *others in common.alike(told):
+        lines += [f"### {escape(common.headline(group.finding))}", "", *_facts(group)]
+        if others:
+            names = [f"{o.finding.subject or 'one'} ({o.finding.id})" for o in others]
+            lines.append(f"- likewise: {escape(', '.join(names))}")
+        lines.append("")
         frames = [
             "..." if frame is None else f"{common.one_line(frame.function)}  {common.place(frame)}"
             for frame in common.story(group.finding)

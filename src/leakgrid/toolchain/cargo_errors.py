@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leakgrid.errors import BuildFailed
+from leakgrid.process import near
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _ERROR = re.compile(r"^\s*error(?:\[(?P<code>E\d+)\])?: (?P<text>.+)$")
@@ -123,7 +124,7 @@ def explain(
         what,
         log=str(log or ""),
         why=f"{cause.what}: {first}" if cause and first else (cause.what if cause else first),
-        next=step + (f"\nThe whole output is in {log}" if log else ""),
+        next=step + (f"\nThe whole output is in {near(log)}" if log else ""),
     )
 
 

@@ -296,3 +296,8 @@ def test_references_to_several_types_are_one_cause_and_all_are_counted() -> None
     assert "3 findings, 1 cause" in text
     assert "likewise: type K1 (000000000001), type K2 (000000000002)" in text
     assert text.count("lost per call") == 1
+    document = reports.render(
+        "markdown", [scenes.cell("3.12", "0.29.0", "regressed", findings=lost)]
+    )
+    assert document.count("### ") == 1
+    assert "likewise: type K1 (000000000001), type K2 (000000000002)" in document

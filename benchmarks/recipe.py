@@ -77,7 +77,7 @@ def leakgrid_rows(result: CellResult) -> list[Row]:
     """What leakgrid does under Valgrind, what it does natively, and what that led to."""
 
     def cpu(*stages: str) -> float:
-        return sum(result.timing.get(name, {}).get("cpu", 0) for name in stages)
+        return float(sum(result.timing.get(name, {}).get("cpu", 0) for name in stages))
 
     lost = [f for f in result.findings if f.detector == "memcheck"]
     repeated = len(result.findings) - len(lost)

@@ -93,13 +93,14 @@ def desk(
     cargo.chmod(0o755)
     monkeypatch.setenv("CARGO", str(cargo))
     monkeypatch.setenv("CARGO_HOME", str(tmp_path / "home"))
+    registry.lookup.cache_clear()  # other tests of this process have asked the real one
     monkeypatch.setenv("GITHUB_REPOSITORY", REPOSITORY)
     monkeypatch.setenv("GITHUB_TOKEN", "s3cret")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with services.running() as server:
         made = Desk(tmp_path, server, capsys)
         quick = functools.partial(
-            Client, sleep=made.waits.append, silence=0.3, total=0.5, size=100_000
+            Client, sleep=made.waits.append, silence=1.0, total=2.0, size=100_000
         )
         monkeypatch.setattr(watch, "Client", quick)
         yield made

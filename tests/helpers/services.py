@@ -150,7 +150,7 @@ def oversized(handler: Handler) -> None:
 
 def silent(handler: Handler) -> None:
     """Nothing, for longer than the client waits."""
-    time.sleep(1.0)
+    time.sleep(3.0)
     handler.close_connection = True
 
 
@@ -159,7 +159,7 @@ def dripping(handler: Handler) -> None:
     handler.send_response(200)
     handler.end_headers()
     with contextlib.suppress(OSError):
-        for _ in range(40):
+        for _ in range(100):
             handler.wfile.write(b" ")
             handler.wfile.flush()
             time.sleep(0.05)

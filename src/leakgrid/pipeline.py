@@ -172,6 +172,7 @@ class _CellRun:
             interpreter.to_dict(),
             str(interpreter.executable),
             self.toolchain,
+            build.versions(staged.root),
             fingerprint.own_code(),
             [path.read_text(encoding="utf-8") for path in self.options.suppressions],
             [self.target.tests, self.target.pytest_args, self.target.requirements],

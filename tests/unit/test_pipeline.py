@@ -13,6 +13,10 @@ from leakgrid.matrix import Cell, Target
 from leakgrid.pipeline import Options
 from leakgrid.stages import Silent, Stages
 from leakgrid.store import Store
+from leakgrid.toolchain import build
+from leakgrid.toolchain.interpreters import Interpreter
+from leakgrid.toolchain.layout import Layout
+from leakgrid.toolchain.stage import Staged
 
 CELL = Cell("demo", "3.99", "0.30.1")
 OPTIONS = Options(interpreter="3.99", jobs=1)
@@ -78,6 +82,20 @@ def test_a_failure_says_in_its_reason_what_to_do_next(store: Store) -> None:
     assert (result.verdict, result.fingerprint) == ("build-failed", "")
     assert result.reason == "it does not build: error: x. Mend x."
     assert run.failed(Crashed("it died", next="See the log.")).reason == "it died. See the log."
+
+
+def test_another_compiler_may_make_another_result(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = Layout(Path("Cargo.toml"), Path(), "", "demo", (), "")
+    staged = Staged(tmp_path, tmp_path, tmp_path, "0.30.1", (), "d1", layout)
+    python = Interpreter(tmp_path, "3.13.0", "", "CPython", debug=False, free_threaded=False)
+    seen = set()
+    for rustc in ("1.95.0", "1.96.0"):
+        monkeypatch.setattr(build, "versions", lambda root, rustc=rustc: (rustc, "1.9.4"))
+        run = pipeline._CellRun(CELL, Target("demo"), Path(), store, OPTIONS, Stages(Silent()))
+        seen.add(run._fingerprint(staged, python))
+    assert len(seen) == 2
 
 
 @pytest.mark.parametrize(

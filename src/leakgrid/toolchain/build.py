@@ -101,8 +101,7 @@ def build(
     first. An abi3 wheel is kept beside the target directory and serves the next Pythons. Raises
     BuildFailed with the first compiler error and the log, ToolMissing without cargo or maturin.
     """
-    rustc = _version(["rustc", "-V"], staged.root, "Install Rust (rustup).")
-    maturin = _version([*maturin_command(), "--version"], staged.root, "Install maturin.")
+    rustc, maturin = versions(staged.root)
     crates = _crates(staged, log)
     _empty(out)
     shelf = target_dir / "leakgrid-abi3" / _key(staged, rustc, maturin)
@@ -257,6 +256,17 @@ def _crates(staged: stage.Staged, log: Path) -> dict[str, str]:
 
 def _package_order(package: Mapping[str, Any]) -> tuple[Any, ...]:
     return (package["name"], registry.sort_key(package["version"]))
+
+
+def versions(root: Path) -> tuple[str, str]:
+    """The versions of rustc and maturin that would build in ``root``.
+
+    A project's own rust-toolchain file counts. Raises ToolMissing without cargo or maturin.
+    """
+    return (
+        _version(["rustc", "-V"], root, "Install Rust (rustup)."),
+        _version([*maturin_command(), "--version"], root, "Install maturin."),
+    )
 
 
 def _version(command: list[str], cwd: Path, advice: str) -> str:

@@ -22,17 +22,20 @@ def moves(lock: str, direct: Iterable[Entry], version: str) -> dict[str, str]:
     """The crates to move and their versions, so that the project builds with PyO3 ``version``.
 
     ``lock`` is the text of the project's Cargo.lock, ``direct`` the dependencies written in its
-    manifests. Only crates written there can be moved. Raises Unsupported when PyO3's version
-    cannot be built, or a coupled crate has no release for it.
+    manifests. Only crates written there can be moved, and none of the project's own, whatever the
+    registry has under their names. Raises Unsupported when PyO3's version cannot be built, or a
+    coupled crate has no release for it.
     """
     registry.require(PYO3, version)
     family = family_of(version)
     chosen = {PYO3: version}
-    locked = locked_versions(lock)
+    # A package without a source is the project's own or lies at a path (Cargo.lock's format).
+    others = [package for package in _packages(lock) if "source" in package]
+    locked = _newest(others)
     for crate in sorted({entry.crate for entry in direct}):
         if crate in family:
             chosen[crate] = family[crate]
-        elif crate in locked and _depends_on_pyo3(lock, crate):
+        elif crate in locked and _depends_on_pyo3(others, crate):
             target = _partner(crate, locked[crate], version, family)
             if target is not None:
                 chosen[crate] = target
@@ -56,8 +59,12 @@ def family_of(version: str) -> dict[str, str]:
 
 def locked_versions(lock: str) -> dict[str, str]:
     """Crate to version in a Cargo.lock; of several versions of one crate the newest."""
+    return _newest(_packages(lock))
+
+
+def _newest(packages: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for package in _packages(lock):
+    for package in packages:
         name, version = str(package["name"]), str(package["version"])
         if name not in found or registry.sort_key(version) > registry.sort_key(found[name]):
             found[name] = version
@@ -115,10 +122,10 @@ def _accepts(entry: registry.CrateVersion, version: str, family: Mapping[str, st
     return bool(asked) and all(matches(text, release) for release, text in asked)
 
 
-def _depends_on_pyo3(lock: str, crate: str) -> bool:
+def _depends_on_pyo3(packages: Iterable[Mapping[str, Any]], crate: str) -> bool:
     return any(
         str(dependency).split(" ")[0] in (PYO3, "pyo3-ffi")
-        for package in _packages(lock)
+        for package in packages
         if package["name"] == crate
         for dependency in package.get("dependencies", ())
     )

@@ -46,21 +46,26 @@ version = 4
 [[package]]
 name = "numpy"
 version = "0.29.0"
+source = "registry"
 dependencies = ["libc", "pyo3"]
 [[package]]
 name = "pyo3"
 version = "0.29.0"
+source = "registry"
 [[package]]
 name = "pyo3-log"
 version = "0.13.5"
+source = "registry"
 dependencies = ["pyo3 0.29.0"]
 [[package]]
 name = "pythonize"
 version = "0.29.0"
+source = "registry"
 dependencies = ["pyo3"]
 [[package]]
 name = "serde"
 version = "1.0.0"
+source = "registry"
 """
 
 
@@ -101,6 +106,13 @@ def test_pyo3s_own_parts_move_to_the_very_version() -> None:
 def test_crates_that_do_not_depend_on_pyo3_are_not_even_looked_up(index: list[str]) -> None:
     coupled.moves(LOCK, direct("pyo3", "serde"), "0.30.1")
     assert "serde" not in index
+
+
+@pytest.mark.parametrize("name", ["numpy", "serde"])
+def test_the_projects_own_crate_never_moves_to_one_of_that_name_in_the_registry(name: str) -> None:
+    own = f'[[package]]\nname = "{name}"\nversion = "1.0.11"\ndependencies = ["pyo3", "{name}"]\n'
+    others = LOCK.replace('dependencies = ["libc", "pyo3"]', "")
+    assert coupled.moves(others + own, direct("pyo3", name), "0.30.1") == {"pyo3": "0.30.1"}
 
 
 def test_a_coupled_crate_without_a_release_for_that_pyo3_is_unsupported() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import gc
 import sys
 from collections.abc import Callable, Iterator
@@ -36,6 +37,40 @@ def take_reference(thing: object) -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
+class Slot(ctypes.Structure):
+    _fields_ = (("number", ctypes.c_int), ("function", ctypes.c_void_p))
+
+
+class Spec(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("size", ctypes.c_int),
+        ("item", ctypes.c_int),
+        ("flags", ctypes.c_uint),
+        ("slots", ctypes.POINTER(Slot)),
+    )
+
+
+@functools.cache
+def a_base_that_hides_the_class() -> type:
+    """A heap type whose tp_traverse visits nothing, as those of PyO3 before 0.30 (PyO3 #6269)."""
+    nothing = ctypes.CDLL("libm.so.6").fegetround  # any C function that returns 0
+    tp_traverse, base_type, have_gc = 71, 1 << 10, 1 << 14
+    slots = (Slot * 2)(Slot(tp_traverse, ctypes.cast(nothing, ctypes.c_void_p)), Slot(0, None))
+    spec = Spec(b"tests.Hiding", object.__basicsize__, 0, base_type | have_gc, slots)
+    make = ctypes.pythonapi.PyType_FromSpec
+    make.restype = ctypes.py_object
+    made: type = make(ctypes.byref(spec))
+    hang_on_its_class(made)  # the first subclass makes the base's list of subclasses
+    return made
+
+
+def hang_on_its_class(base: type) -> type:
+    local = type("Local", (base,), {})
+    local.only = local()  # type: ignore[attr-defined]
+    return local
+
+
 class Kind:
     pass
 
@@ -53,6 +88,20 @@ def test_a_list_with_a_reference_from_outside_is_an_orphan() -> None:
 def test_what_an_orphan_refers_to_is_none() -> None:
     change = observe(lambda: take_reference({"inner": []}), [])
     assert [name for name, _, _ in change.steady_orphans()] == ["dict"]
+
+
+def test_a_class_on_an_island_that_the_collector_does_not_see_whole_is_an_orphan() -> None:
+    base = a_base_that_hides_the_class()
+    change = observe(lambda: hang_on_its_class(base), [])
+    assert [(name, number) for name, number, _ in change.steady_orphans()] == [("type", CALLS)]
+
+
+def test_such_a_class_is_none_while_a_list_reaches_it() -> None:
+    base = a_base_that_hides_the_class()
+    change = observe(lambda: KEPT.append(hang_on_its_class(base)), [])
+    assert change.steady_orphans() == []
+    change = observe(lambda: KEPT.append([hang_on_its_class(base).only]), [])  # type: ignore[attr-defined]
+    assert change.steady_orphans() == []
 
 
 def test_what_a_list_of_a_module_keeps_is_no_orphan_and_has_its_holder_named() -> None:

@@ -25,7 +25,7 @@ from leakgrid_incell import tracing
 from leakgrid_incell.measure import BOOLS, EMPTY, FIXED, INTS, NONE, slots_of, type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
 _CHUNK = 5000
@@ -85,12 +85,14 @@ class Snapshot:
             own.add(id(before))
             own.update(id(getattr(before, name)) for name in Snapshot.__slots__)
         tracked = [o for o in tracked if id(o) not in own]
-        references, untracked = _walk(tracked, wanted)
+        references, untracked, unheard = _walk(tracked, wanted)
         self.held = [references.get(id(thing), 0) for thing in watched]
         self.count = len(tracked) + len(untracked)
         self.size = _sizes(tracked) + _sizes(untracked) + _inline_values(tracked)
         self.opaque = _opaque(tracked, untracked)
-        self.orphans, kept = _sort_out(born, references)
+        lost = _islands(tracked, born, references, unheard) if unheard else set()
+        self.orphans, kept = _sort_out(born, references, lost)
+        del lost
         kept = _steady(kept, calls)
         self.holders = _holders(tracked, kept) if kept else []
         self.kept = dict(Counter(type_name(type(thing)) for thing in kept))
@@ -100,8 +102,12 @@ class Snapshot:
         self.interned = getattr(sys, "getunicodeinternedsize", int)()
 
 
-def _walk(tracked: list[Any], wanted: set[int]) -> tuple[Counter[int], list[Any]]:
-    """References to each wanted object, and what is reachable without being tracked."""
+def _walk(tracked: list[Any], wanted: set[int]) -> tuple[Counter[int], list[Any], set[int]]:
+    """References to each wanted object, and what is reachable without being tracked.
+
+    The third are the wanted types with an instance of which the collector does not hear that it
+    holds its type.
+    """
     references: Counter[int] = Counter()
     untracked: dict[int, Any] = {}
     layer = tracked
@@ -121,12 +127,14 @@ def _walk(tracked: list[Any], wanted: set[int]) -> tuple[Counter[int], list[Any]
         del following
     loose_ones = list(untracked.values())
     del untracked
-    _count_instances(chain(tracked, loose_ones), wanted, references)
-    return references, loose_ones
+    return references, loose_ones, _count_instances(chain(tracked, loose_ones), wanted, references)
 
 
-def _count_instances(things: Iterable[object], wanted: set[int], references: Counter[int]) -> None:
+def _count_instances(
+    things: Iterable[object], wanted: set[int], references: Counter[int]
+) -> set[int]:
     """An instance holds its heap type, also where the collector does not hear of it."""
+    unheard = set()
     for thing in things:
         kind = type(thing)
         if (
@@ -135,17 +143,50 @@ def _count_instances(things: Iterable[object], wanted: set[int], references: Cou
             and not any(other is kind for other in gc.get_referents(thing))
         ):
             references[id(kind)] += 1
+            unheard.add(id(kind))
+    return unheard
+
+
+def _islands(
+    tracked: Sequence[Any],
+    born: Iterable[object],
+    references: Mapping[int, int],
+    unheard: set[int],
+) -> set[int]:
+    """Born types that only their own instances keep, where the collector does not hear of that.
+
+    Every reference to them comes from containers, so none is an orphan, and still no way leads to
+    them from anything older or from what native code holds: the collector will never free them.
+    """
+    own = _own_references()
+    young = {id(thing) for thing in born}
+    if young.isdisjoint(unheard):
+        return set()
+    roots = [thing for thing in tracked if id(thing) not in young]
+    roots += [t for t in born if sys.getrefcount(t) - own - 1 > references.get(id(t), 0)]
+    reached = set(map(id, roots))
+    layer = roots
+    while layer:
+        following: dict[int, Any] = {}
+        for start in range(0, len(layer), _CHUNK):
+            chunk = layer[start : start + _CHUNK]
+            for thing in chain(gc.get_referents(*chunk), map(type, chunk)):
+                if id(thing) in young and id(thing) not in reached:
+                    following[id(thing)] = thing
+        reached.update(following)
+        layer = list(following.values())
+    return (young & unheard) - reached
 
 
 def _sort_out(
-    born: Iterable[object], references: Mapping[int, int]
+    born: Iterable[object], references: Mapping[int, int], lost: Collection[int] = ()
 ) -> tuple[dict[str, tuple[int, int]], list[object]]:
     """Born objects: the types of the orphans with number and bytes, and those that Python holds."""
     orphans: dict[str, tuple[int, int]] = {}
     kept = []
     own = _own_references() + 1  # the list of everything tracked holds each one, too
     for thing in born:
-        if sys.getrefcount(thing) - own > references.get(id(thing), 0):
+        if id(thing) in lost or sys.getrefcount(thing) - own > references.get(id(thing), 0):
             number, size = orphans.get(type_name(type(thing)), (0, 0))
             orphans[type_name(type(thing))] = (number + 1, size + _sizes([thing]))
         else:

@@ -48,6 +48,18 @@ _CAUSES = (
         "Run rustup toolchain install with the name in its rust-toolchain.toml.",
     ),
     _Cause(
+        r"location searched: directory source",
+        "the project builds from crates of its own folder, which lacks this version",
+        "Choose the PyO3 that it carries, or take the source replacement out of its cargo "
+        "configuration in a copy.",
+    ),
+    _Cause(
+        r"\(locked to [\w.+-]+\)",
+        "its Cargo.lock names a version that cargo's index does not have",
+        "See whether that version was taken back, and cargo's source configuration; in a copy, "
+        "cargo update moves the lock.",
+    ),
+    _Cause(
         r"failed to select a version for",
         "no set of crate versions fits together",
         "A dependency does not allow this PyO3; the log names the chain of requirements.",

@@ -14,6 +14,7 @@ from leakgrid import process
 from leakgrid.errors import NotEvaluated, Unsupported, UsageError
 from leakgrid.matrix import Target
 from leakgrid.toolchain.archive import unpack
+from leakgrid.toolchain.cargo_errors import first_error
 from leakgrid.toolchain.environ import clean_environ
 from leakgrid.toolchain.stage import locked
 
@@ -118,6 +119,13 @@ def _download(requirement: Requirement, folder: Path) -> Path:
 
 
 def _not_to_be_had(requirement: Requirement, result: process.Completed) -> NotEvaluated:
+    if "metadata-generation-failed" in result.stderr:
+        return Unsupported(
+            f"pip cannot tell what the sdist of {requirement} holds: its build backend failed",
+            why=_backend_error(result.stdout + result.stderr),
+            next="Unpack the sdist yourself, see what its Cargo.lock and its build need, and name "
+            "the folder.",
+        )
     lines = [
         line.removeprefix("ERROR: ")
         for line in result.stderr.splitlines()
@@ -132,3 +140,10 @@ def _not_to_be_had(requirement: Requirement, result: process.Completed) -> NotEv
         next="Check the version, the network and pip's configuration, or name a folder with the "
         "sources.",
     )
+
+
+def _backend_error(output: str) -> str:
+    """What the build backend said, without pip's own lines around it."""
+    _, _, inside = output.partition("lines of output]\n")
+    said = [line.strip() for line in inside.partition("[end of output]")[0].splitlines()]
+    return first_error("\n".join(said)) or " ".join(filter(None, said[-2:]))

@@ -49,6 +49,19 @@ def test_the_log_is_named_and_the_error_is_in_the_reason(tmp_path: Path) -> None
         ),
         ("error: toolchain '1.60' is not installed\n", "Rust toolchain", "rustup toolchain"),
         (
+            'error: failed to select a version for the requirement `pyo3-ffi = "=0.29.2"`\n'
+            "candidate versions found which didn't match: 0.29.3\n"
+            "location searched: directory source `/x/vendor` (which is replacing registry `y`)\n",
+            "crates of its own folder",
+            "the PyO3 that it carries",
+        ),
+        (
+            'error: failed to select a version for the requirement `a = "^4.1"` (locked to 4.2)\n'
+            "candidate versions found which didn't match: 4.1.9, 4.1.8, ...\n",
+            "its Cargo.lock names a version",
+            "cargo update",
+        ),
+        (
             'error: failed to select a version for the requirement `a = "=9"`\n',
             "no set of crate versions",
             "does not allow this PyO3",

@@ -16,6 +16,7 @@ from leakgrid.detectors.memcheck import MemcheckReport
 from leakgrid.detectors.native import NativeReport
 from leakgrid.detectors.screen import ScreenReport
 from leakgrid.detectors.suite import Cellular
+from leakgrid.detectors.suspects import counted
 from leakgrid.finding import CellResult, Finding, TestRecord
 from leakgrid.matrix import Cell
 from leakgrid.nearest import compare_nearest
@@ -308,8 +309,8 @@ class Measurement:
             )
         if seen.repeated is not None and (unjudged := len(seen.repeated.not_judged)):
             missing.append(
-                f"growth, references, descriptors and threads in {unjudged} test(s) that could not "
-                "be repeated or judged (see `dropped` in the result)"
+                f"growth, references, descriptors and threads in {counted(unjudged, 'test')} that "
+                "could not be repeated or judged (see `dropped` in the result)"
             )
         return tuple(missing)
 

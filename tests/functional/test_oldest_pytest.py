@@ -71,7 +71,7 @@ def test_leaks_are_found_and_the_clean_pass(
         cwd=tmp_path, env=environ, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert f"pytest-{PYTEST}" in done.stdout, done.stderr
-    assert "4 test(s) repeated, 1 leaking" in done.stdout, done.stdout
+    assert "tests repeated: 4, leaking: 1" in done.stdout, done.stdout
     assert "FAILED test_suite.py::test_fixture" in done.stdout
     assert "1 list per call held by native code" in done.stdout
     assert "not judged: test_suite.py::test_once: call 2" in done.stdout

@@ -74,7 +74,7 @@ def test_leaking_tests_fail_with_what_they_lose(
     assert "FAILED test_suite.py::test_loses_a_list - leakgrid: the test passes, but" in done.stdout
     assert "1 list per call held by native code" in done.stdout
     assert "FAILED test_suite.py::test_clean" not in done.stdout
-    assert "5 test(s) repeated, 3 leaking" in done.stdout
+    assert "tests repeated: 5, leaking: 3" in done.stdout
     assert "3 failed, 5 passed" in done.stdout
 
 

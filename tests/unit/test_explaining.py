@@ -67,21 +67,21 @@ SCENES = {
     "instance": (INSTANCE, CENSUS),
     "type-reference": (
         native("refs", "reference", "type Dictful", 1, 0,
-               "1 reference(s) to type Dictful lost per call"),
+               "1 reference to type Dictful lost per call"),
         CENSUS,
     ),
     "memory-with-stack": (
         lost(detector="growth", kind="native-memory", per_call=True, blocks=1, bytes=64,
-             summary="64 bytes in 1 block(s) per call"),
+             summary="64 bytes in 1 block per call"),
         WHOLE,
     ),
     "descriptor": (
         native("fds", "descriptor", "data.bin", 2, 0,
-               "2 descriptor(s) left open per call: data.bin"),
+               "2 descriptors left open per call: data.bin"),
         CENSUS,
     ),
     "thread": (
-        native("threads", "thread", "pool", 0.5, 0, "0.5 thread(s) left running per call: pool"),
+        native("threads", "thread", "pool", 0.5, 0, "0.5 threads left running per call: pool"),
         CENSUS,
     ),
     "invalid-read": (

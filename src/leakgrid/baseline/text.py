@@ -94,7 +94,11 @@ def read(text: str, name: str = "the baseline") -> Baseline:
     entries = _read_entries(data.get("accepted", []), faults)
     reader.unknown({"schema", "target", "python", "pyo3", "tests", "accepted"})
     if faults:
-        raise ConfigError(f"{name} has {len(faults)} fault(s)", faults=tuple(faults), next=_MEND)
+        raise ConfigError(
+            f"faults in {name}: {len(faults)}",
+            faults=tuple(faults),
+            next=_MEND,
+        )
     return Baseline(target, python, pyo3, entries, tests, notes=_notes(text, data))
 
 

@@ -17,6 +17,7 @@ from leakgrid.commands._common import (
     write,
 )
 from leakgrid.detectors.records import SuppressionCounts
+from leakgrid.detectors.suspects import counted
 from leakgrid.detectors.xml_records import read_file
 from leakgrid.errors import ConfigError, UsageError
 from leakgrid.finding import CellResult, Finding
@@ -145,7 +146,7 @@ def _lint(options: argparse.Namespace) -> int:
     told = suppression.lint_layers(layers)
     if told:
         raise ConfigError(
-            f"{len(told)} complaint(s) about the suppressions",
+            f"{counted(len(told), 'complaint')} about the suppressions",
             faults=told,
             next="Narrow, mend or remove these rules; suppressions/README.md says how.",
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from leakgrid.detectors.suspects import identity
+from leakgrid.detectors.suspects import counted, identity
 from leakgrid.finding import Finding
 from leakgrid.signature import Owner
 
@@ -33,7 +33,7 @@ def compare(before: Mapping[str, int], after: Mapping[str, int]) -> tuple[Findin
                     id=identity(DETECTOR, KIND, name),
                     owner=Owner.UNKNOWN,
                     blocks=more,
-                    summary=f"{more} reference(s) more to {name} after import",
+                    summary=f"{counted(more, 'reference')} more to {name} after import",
                     subject=name,
                 )
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from leakgrid.detectors.suspects import Suspect, amount, merge
+from leakgrid.detectors.suspects import Suspect, counted, merge
 from leakgrid.finding import Finding
 
 DETECTOR = "fds"
@@ -29,4 +29,4 @@ def place(target: str) -> str:
 
 
 def _summary(suspect: Suspect) -> str:
-    return f"{amount(suspect.per_call)} descriptor(s) left open per call: {place(suspect.name)}"
+    return f"{counted(suspect.per_call, 'descriptor')} left open per call: {place(suspect.name)}"

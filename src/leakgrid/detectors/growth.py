@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from leakgrid.detectors.process_report import DEFINITE, AddedLeak
-from leakgrid.detectors.suspects import NATIVE_MEMORY, Suspect, amount, merge
+from leakgrid.detectors.suspects import NATIVE_MEMORY, Suspect, amount, counted, merge
 from leakgrid.finding import Finding
 from leakgrid.signature import Owner, native_segment, own_functions, signature_id
 
@@ -154,7 +154,7 @@ def _finding(suspect: Suspect, group: Sequence[Explained]) -> Finding:
         bytes=round(size, 2),
         per_call=True,
         frames=leak.frames,
-        summary=f"{amount(size)} bytes in {amount(blocks)} block(s) per call{what}",
+        summary=f"{amount(size)} bytes in {counted(blocks, 'block')} per call{what}",
         related=tuple(sorted(names - {own})),
         subject=suspect.name if what else "",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from leakgrid.detectors.suspects import Suspect, amount, merge
+from leakgrid.detectors.suspects import Suspect, counted, merge
 from leakgrid.finding import Finding
 
 DETECTOR = "refs"
@@ -17,4 +17,4 @@ def findings(suspects: Iterable[Suspect]) -> tuple[Finding, ...]:
 
 
 def _summary(suspect: Suspect) -> str:
-    return f"{amount(suspect.per_call)} reference(s) to {suspect.name} lost per call"
+    return f"{counted(suspect.per_call, 'reference')} to {suspect.name} lost per call"

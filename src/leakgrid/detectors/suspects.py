@@ -119,3 +119,9 @@ def _number(value: float) -> float:
 def amount(value: float) -> str:
     """``1``, ``0.33``: for people."""
     return f"{_number(value):g}"
+
+
+def counted(value: float, noun: str) -> str:
+    """``1 block``, ``0.5 blocks``, ``2 blocks``."""
+    text = amount(value)
+    return f"{text} {noun}" if text == "1" else f"{text} {noun}s"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from leakgrid.detectors.suspects import Suspect, amount, merge
+from leakgrid.detectors.suspects import Suspect, counted, merge
 from leakgrid.finding import Finding
 
 DETECTOR = "threads"
@@ -19,4 +19,4 @@ def findings(suspects: Iterable[Suspect]) -> tuple[Finding, ...]:
 
 
 def _summary(suspect: Suspect) -> str:
-    return f"{amount(suspect.per_call)} thread(s) left running per call: {suspect.name}"
+    return f"{counted(suspect.per_call, 'thread')} left running per call: {suspect.name}"

@@ -38,7 +38,11 @@ def read_proofs(text: str, name: str = "the proofs") -> dict[str, Proof]:
     faults: list[str] = []
     proofs = {rule: _proof(rule, item, faults) for rule, item in data.items()}
     if faults:
-        raise ConfigError(f"{name} has {len(faults)} fault(s)", faults=tuple(faults), next=remedy)
+        raise ConfigError(
+            f"faults in {name}: {len(faults)}",
+            faults=tuple(faults),
+            next=remedy,
+        )
     return proofs
 
 

@@ -92,7 +92,7 @@ def parse(text: str, name: str = "the suppression file") -> tuple[Rule, ...]:
     faults += _repeated(rules)
     if faults:
         raise ConfigError(
-            f"{name} has {len(faults)} fault(s)",
+            f"faults in {name}: {len(faults)}",
             faults=tuple(faults),
             next="The syntax is in the Valgrind manual, section 'Suppressing errors'.",
         )

@@ -79,7 +79,7 @@ def test_an_attribute_that_is_handed_out_again_instead_of_made_anew_is_not_lost(
     assert cli.main(["compare", before, after]) == 1
     out = capsys.readouterr().out
     assert "new: 1\n" in out
-    assert "1 reference(s) more to B.x after import" in out.partition("changed:")[0]
+    assert "1 reference more to B.x after import" in out.partition("changed:")[0]
 
 
 def test_compare_of_what_is_no_result_exits_2(tmp_path, capsys):

@@ -132,7 +132,7 @@ def test_a_comparison_tells_both_sides() -> None:
 
 def test_one_cause_in_many_findings_is_told_once() -> None:
     def lost(name: str) -> Finding:
-        summary = f"1 reference(s) to type {name} lost per call"
+        summary = f"1 reference to type {name} lost per call"
         return Finding("refs", "reference", name * 12, Owner.UNKNOWN, ("t::a",), 1, summary=summary)
 
     clean = replace(scenes.CLEAN[0], tests={"t::a": TestRecord("passed")})
@@ -288,7 +288,7 @@ def test_references_to_several_types_are_one_cause_and_all_are_counted() -> None
     lost = [
         Finding(
             "refs", "reference", f"{number:012x}", Owner.UNKNOWN, ("t::a",), 1, per_call=True,
-            summary=f"1 reference(s) to type K{number} lost per call", subject=f"type K{number}",
+            summary=f"1 reference to type K{number} lost per call", subject=f"type K{number}",
         )
         for number in range(3)
     ]  # fmt: skip

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ENVIRON = {"PYTHONMALLOC": "malloc", "PYTHONHASHSEED": "0"}
 TUNABLES = ("glibc.malloc.tcache_count=0", "glibc.malloc.arena_max=1")
 MARKER = "leakgrid_accept"
-_UNITS = {"refs": "reference(s) to", "fds": "descriptor(s) of", "threads": "thread(s) named"}
+_UNITS = {"refs": "references to", "fds": "descriptors of", "threads": "threads named"}
 _JUDGED = ("flat", "settled", "held", "irregular", "leak")
 
 
@@ -113,7 +113,7 @@ class Standalone:
         if session.config.option.collectonly:
             return None
         if session.testsfailed and not session.config.option.continue_on_collection_errors:
-            raise session.Interrupted(f"{session.testsfailed} error(s) during collection")
+            raise session.Interrupted(f"errors during collection: {session.testsfailed}")
         gc.collect()
         planted, seen = self._requests.try_heap({})
         self._blind = [name for name in planted if name not in seen]
@@ -172,7 +172,7 @@ class Standalone:
         """What was accepted and what could not be judged."""
         write = terminalreporter.write_line
         terminalreporter.section("leakgrid")
-        write("{repeated} test(s) repeated, {leaking} leaking".format(**self._counts))
+        write("tests repeated: {repeated}, leaking: {leaking}".format(**self._counts))
         if self._blind:
             write(f"growing memory is not seen: the heap does not show {', '.join(self._blind)}")
         for line in self._accepted:

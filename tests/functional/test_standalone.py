@@ -66,6 +66,16 @@ def run(
     )
 
 
+def test_the_heap_s_meter_is_built_once_and_preloaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("LD_PRELOAD", "")
+    assert cli.main(["plugin"]) == 0
+    preloaded = [x for x in capsys.readouterr().out.splitlines() if x.startswith("LD_PRELOAD=")]
+    assert [Path(line.partition("=")[2]).parent.name for line in preloaded] == ["leakgrid"]
+
+
 def test_leaking_tests_fail_with_what_they_lose(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

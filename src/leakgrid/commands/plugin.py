@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
 
-from leakgrid.commands._common import (
-    Subcommands,
-)
+from leakgrid.commands._common import Subcommands
+from leakgrid.detectors import library
 from leakgrid.detectors.screen import ENVIRON
 from leakgrid.detectors.suite import INCELL
 from leakgrid.errors import UsageError
@@ -35,6 +35,15 @@ def run(options: argparse.Namespace) -> int:
         )
     if rest := os.environ.get("PYTHONPATH"):
         path = f"{path}{os.pathsep}{rest}"
-    variables = {"PYTHONPATH": path, **ENVIRON}
+    variables = {"PYTHONPATH": path, **ENVIRON, **_meter()}
     print(*(f"{name}={value}" for name, value in variables.items()), sep="\n")
     return 0
+
+
+def _meter() -> dict[str, str]:
+    """The heap's meter, built once for this user; without a C compiler the allocator's own sums."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "leakgrid"
+    meter = library.heap_meter(cache)
+    if meter is None or any(character.isspace() for character in str(meter)):
+        return {}
+    return {"LD_PRELOAD": ":".join(filter(None, (str(meter), os.environ.get("LD_PRELOAD", ""))))}

@@ -66,7 +66,7 @@ def run(cell: Cellular) -> NativeReport:
         path, why = next(iter(journal.collection_errors.items()))
         raise TestsFailed(
             f"no test could be collected: {path} fails to import",
-            why=why,
+            why=_errors(why),
             next="If a package is missing, name it with --requires or `requirements` in the "
             "target's table.",
         )
@@ -100,4 +100,4 @@ def _errors(said: str) -> str:
     """pytest's own lines about what is wrong, else the last ones."""
     lines = said.splitlines()
     told = [line for line in lines if _TELLING.match(line) and "ERROR: usage" not in line]
-    return "\n".join((told or lines)[-4:])[-600:]
+    return "\n".join(line.removeprefix("E   ") for line in (told or lines)[-4:])[-600:]

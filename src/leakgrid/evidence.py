@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from leakgrid.detectors.journal import TestEvent
 from leakgrid.detectors.memcheck import MemcheckReport
 from leakgrid.detectors.screen import ScreenReport
 from leakgrid.finding import Finding, TestRecord
-from leakgrid.signature import Owner, signature_id
+from leakgrid.signature import Frame, Owner, clean_object, signature_id
 
 _ASKING = (Owner.EXTENSION, Owner.DEPENDENCY, Owner.PYO3, Owner.CPYTHON)
 _UNDER_VALGRIND = {
@@ -46,17 +46,19 @@ def under_valgrind(
 
 
 def once(
-    found: tuple[Finding, ...],
+    found: tuple[Finding, ...], extension_objects: Collection[str]
 ) -> tuple[tuple[Finding, ...], tuple[Mapping[str, Any], ...]]:
     """Set apart what somebody else's code lost while the extension was imported.
 
     A module is initialised once per process, so that cannot grow, and the extension's author can
     do nothing about it. PyO3 0.23 to 0.30 loses each class's table of ``PyMemberDef`` this way:
-    CPython copies it (``PyType_FromSpec``), PyO3 does not free it.
+    CPython copies it (``PyType_FromSpec``), PyO3 does not free it. ``extension_objects`` are the
+    paths of the extension's libraries.
     """
+    own = {clean_object(path) for path in extension_objects}
     judged, listed = [], []
     for finding in found:
-        if finding.kind == AT_IMPORT and not _made_by_target(finding):
+        if finding.kind == AT_IMPORT and not _made_by_target(finding, own):
             why = "lost once while importing, outside the extension's own code: it cannot grow"
             what = f"{finding.summary}, owner: {finding.owner}"
             listed.append({"id": finding.id, "what": what, "why": why})
@@ -65,10 +67,15 @@ def once(
     return tuple(judged), tuple(listed)
 
 
-def _made_by_target(finding: Finding) -> bool:
-    """Whether the extension's own code, or a crate that it uses, asked for the memory itself."""
-    asked = (frame.owner for frame in finding.frames if frame.owner in _ASKING)
-    return next(asked, Owner.UNKNOWN) in (Owner.EXTENSION, Owner.DEPENDENCY)
+def _made_by_target(finding: Finding, own: Collection[str]) -> bool:
+    """Whether the extension's own code, or a crate that it uses, asked for the memory itself.
+
+    A dependency's frame in another library is no crate of it: another package's extension, which
+    the tests happen to import.
+    """
+    asked = next((frame for frame in finding.frames if frame.owner in _ASKING), Frame(""))
+    crate = asked.owner is Owner.DEPENDENCY and asked.object in own
+    return asked.owner is Owner.EXTENSION or crate
 
 
 def unexplained(first: MemcheckReport, second: MemcheckReport) -> tuple[Mapping[str, Any], ...]:

@@ -170,7 +170,8 @@ class Measurement:
 
     def _is_worse(self, second: MemcheckReport) -> bool:
         """Whether something looks like a regression, which one look is not enough to claim."""
-        compared = self._compare(evidence.once(second.findings)[0], {})
+        lost, _ = evidence.once(second.findings, self.origins.extension_objects)
+        compared = self._compare(lost, {})
         worse = compared.new or any(entry.grown for entry in compared.changed)
         return self.baseline is not None and bool(worse)
 
@@ -216,7 +217,8 @@ class Measurement:
 
     def _findings(self, seen: _Seen) -> tuple[tuple[Finding, ...], tuple[Mapping[str, Any], ...]]:
         """What counts, and what was seen and set apart."""
-        lost, once = evidence.once(seen.second.findings if seen.second else ())
+        found = seen.second.findings if seen.second else ()
+        lost, once = evidence.once(found, self.origins.extension_objects)
         dropped: list[Mapping[str, Any]] = [*once, *evidence.foreign(seen.second)]
         if seen.first and seen.second:
             dropped += evidence.unexplained(seen.first, seen.second)

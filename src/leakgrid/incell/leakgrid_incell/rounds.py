@@ -84,6 +84,7 @@ class Rounds:
         # Nothing that is made between two readings may stay: it would show in the second one.
         rows = self._rows = meter.table(len(SHORT))
         pairs = list(zip(rows, rows[1:]))
+        slopes = None  # bound before the first reading: None counts, where it is not immortal
         for number in range(len(SHORT)):
             self._call(SHORT[number])
             self._read(rows[number])
@@ -167,7 +168,7 @@ class Rounds:
                 slopes = _slopes((before, after), (0, self.calls // 2))
                 if outcome := self._lost(slopes, rows[-2:]):
                     return outcome
-                del slopes
+                slopes = None
                 self._read(after)
             elif self.calls == 2 * began:
                 change = Change(start, self._snapshot(began, start), began)
@@ -179,11 +180,11 @@ class Rounds:
 
     def _flat_window(self, before: array[int], after: array[int]) -> bool:
         """As many calls again as there were; whether nothing grew."""
-        count = self.calls
-        self._call(count)
+        self._counts[self._windows] = self.calls  # a local name would count as one more reference
+        self._call(self.calls)
         self._read(after)
         self._pair = before, after
-        self._add_window(count, before, after)
+        self._add_window(self._counts[self._windows], before, after)
         return self._flat(before, after)
 
     def _flat(self, before: Sequence[int], after: Sequence[int]) -> bool:
@@ -285,6 +286,10 @@ class Rounds:
             self._note()
             why = self._screen.repeater.once(subject.item, subject.stand_in)
             self.calls += 1
+            if gc.get_freeze_count():
+                # What piles up until a collection makes whatever lists it weakly grow with the
+                # length of the round. Only young objects are looked at: that is cheap.
+                gc.collect()
             if why:
                 raise Unrepeatable(f"call {self.calls}: {why}")
 

@@ -133,6 +133,17 @@ def amount(finding: Finding | Accepted) -> str:
     )
 
 
+def counted(noun: str, number: int) -> str:
+    """``1 finding``, ``2 findings``."""
+    return f"{number} {_plural(noun, number)}"
+
+
+def per_call(size: float) -> str:
+    """``500 bytes per call``."""
+    size = round(size, 1)
+    return f"{_number(size)} {_plural('byte', size)} per call"
+
+
 def headline(finding: Finding) -> str:
     """What was seen, in one line: the detector's summary or kind, and the size."""
     what = finding.summary or finding.kind

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from leakgrid.finding import CellResult
 from leakgrid.reports import _classes as classes
 from leakgrid.reports import _common as common
-from leakgrid.reports import markdown
+from leakgrid.reports import _entries, markdown
 from leakgrid.signature import Owner
 
 OWN = (Owner.EXTENSION, Owner.DEPENDENCY)
@@ -122,7 +122,9 @@ def _follow_up(told: Sequence[common.Group], cells: Sequence[CellResult]) -> str
         "Found by building against each PyO3 below and repeating the test suite.",
         "",
     ]
-    for group in told[:_MOST_FILED]:
+    entries = _entries.entries(told)
+    for entry in entries[:_MOST_FILED]:
+        group = entry.group
         lines.append(f"- [ ] {group.finding.id}: {common.headline(group.finding)}")
         lines.append(f"      owner {group.finding.owner}; {common.cells_text(group.cells)}")
         if group.finding.tests:
@@ -131,8 +133,11 @@ def _follow_up(told: Sequence[common.Group], cells: Sequence[CellResult]) -> str
             lines.append(
                 f"      at {common.one_line(frame.function)} {common.place(frame)}".rstrip()
             )
-    if len(told) > _MOST_FILED:
-        lines.append(f"- {len(told) - _MOST_FILED} more in the report")
+        if entry.size > 1:
+            why = "in the same tests, perhaps through it" if entry.beneath else "alike"
+            lines.append(f"      and {entry.size - 1} more {why}")
+    if more := sum(entry.size for entry in entries[_MOST_FILED:]):
+        lines.append(f"- {more} more in the report")
     lines += ["", "To see it again:", "", f"    {command(told[0].cells[0])}"]
     text = "\n".join(line.replace("````", "'''") for line in lines)
     return f"### Follow-up, ready to file\n\n````text\n{text}\n````\n"

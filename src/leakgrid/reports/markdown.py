@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from leakgrid.finding import CellResult
+from leakgrid.finding import CellResult, Finding
 from leakgrid.reports import _common as common
+from leakgrid.reports import _entries
 
 
 def render(results: Sequence[CellResult], *, color: bool = False) -> str:
@@ -36,23 +37,43 @@ def findings(results: Sequence[CellResult]) -> str:
     found = common.groups(results)
     told = [group for group in found if group.state != "known"]
     lines: list[str] = []
-    for group, *others in common.alike(told):
-        lines += [f"### {escape(common.headline(group.finding))}", "", *_facts(group)]
-        if others:
-            names = [f"{o.finding.subject or 'one'} ({o.finding.id})" for o in others]
+    entries = _entries.entries(told)
+    if len(entries) < len(told):
+        lines += [f"{_entries.count(entries)}.", ""]
+    for entry in entries:
+        finding = entry.group.finding
+        lines += [f"### {escape(common.headline(finding))}", "", *_facts(entry.group)]
+        if entry.likewise:
+            names = [f"{o.finding.subject or 'one'} ({o.finding.id})" for o in entry.likewise]
             lines.append(f"- likewise: {escape(', '.join(names))}")
-        lines.append("")
-        frames = [
-            "..." if frame is None else f"{common.one_line(frame.function)}  {common.place(frame)}"
-            for frame in common.story(group.finding)
-        ]
-        if frames:
-            lines += ["````text", *(frame.rstrip() for frame in frames), "````", ""]
+        lines += ["", *_frames(finding), *_beneath(entry)]
     known = len(found) - len(told)
     if known:
         noun = "finding is" if known == 1 else "findings are"
         lines += [f"{known} known {noun} accepted in the baselines.", ""]
     return "\n".join(["## Findings", "", *lines]) if lines else ""
+
+
+def _frames(finding: Finding) -> list[str]:
+    frames = [
+        "..." if frame is None else f"{common.one_line(frame.function)}  {common.place(frame)}"
+        for frame in common.story(finding)
+    ]
+    return ["````text", *(frame.rstrip() for frame in frames), "````", ""] if frames else []
+
+
+def _beneath(entry: _entries.Entry) -> list[str]:
+    """The first in a line each; of the others nothing but the ids, which are all there."""
+    if not entry.beneath:
+        return []
+    title = _entries.title(entry)
+    lines = [f"{title[0].upper()}{title[1:]}", ""]
+    for group in entry.beneath[: _entries.MOST_BENEATH]:
+        lines.append(f"- `{group.finding.id}` {escape(_entries.short(group.finding))}")
+    if rest := _entries.rest(entry):
+        names = [f"`{group.finding.id}`" for group in entry.beneath[_entries.MOST_BENEATH :]]
+        lines.append(f"- {rest} (`leakgrid explain ID` tells each): {', '.join(names)}")
+    return [*lines, ""]
 
 
 def _facts(group: common.Group) -> list[str]:

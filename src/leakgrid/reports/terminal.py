@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from leakgrid.finding import CellResult
 from leakgrid.reports import _common as common
+from leakgrid.reports import _entries
 
 _WIDTH = 100
 _STYLES = {
@@ -89,16 +90,14 @@ def _findings(results: Sequence[CellResult], paint: _Paint) -> str:
     known = len(found) - len(told)
     lines: list[str] = []
     if told:
-        causes = common.alike(told)
-        count = "1 finding" if len(told) == 1 else f"{len(told)} findings"
-        if len(causes) < len(told):
-            count += ", 1 cause" if len(causes) == 1 else f", {len(causes)} causes"
-        lines.append(paint(count, "bold"))
-        for number, (group, *others) in enumerate(causes, 1):
-            lines += _finding(number, group, paint)
-            if others:
-                names = [f"{o.finding.subject or 'one'} ({o.finding.id})" for o in others]
+        entries = _entries.entries(told)
+        lines.append(paint(_entries.count(entries), "bold"))
+        for number, entry in enumerate(entries, 1):
+            lines += _finding(number, entry.group, paint)
+            if entry.likewise:
+                names = [f"{o.finding.subject or 'one'} ({o.finding.id})" for o in entry.likewise]
                 lines.append(f"     likewise: {common.some(names, 4)}")
+            lines += _beneath(entry)
     if known:
         noun = "finding is" if known == 1 else "findings are"
         lines.append(f"{known} known {noun} accepted in the baselines.")
@@ -122,6 +121,17 @@ def _finding(number: int, group: common.Group, paint: _Paint) -> list[str]:
         else:
             where = common.place(frame)
             lines.append(f"       {common.one_line(frame.function)}" + (f"  {where}" * bool(where)))
+    return lines
+
+
+def _beneath(entry: _entries.Entry) -> list[str]:
+    if not entry.beneath:
+        return []
+    lines = [f"     {_entries.title(entry)}"]
+    for group in entry.beneath[: _entries.MOST_BENEATH]:
+        lines.append(f"       {group.finding.id}  {_entries.short(group.finding)}")
+    if rest := _entries.rest(entry):
+        lines.append(f"       ... {rest}: `leakgrid report --format markdown` names each")
     return lines
 
 

@@ -5,15 +5,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+import report_scenes as scenes
 
 from leakgrid import reports
 from leakgrid.comparison import Comparison, compare_results
@@ -26,19 +24,6 @@ from leakgrid.verdict import Verdict, exit_code
 
 HERE = Path(__file__).resolve().parent
 GOLDEN = HERE.parents[1] / "golden" / "reports"
-
-
-def _scenes() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("report_scenes", HERE / "scenes.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-scenes = _scenes()
 
 
 @pytest.mark.parametrize("scene", sorted(scenes.SCENES))

@@ -99,4 +99,46 @@ CELLS = (
 )
 CLEAN = (cell("3.13.0", "0.30.1", "clean"), cell("3.13.0", "0.29.0", "improved"))
 NOTHING = (cell("3.13.0", "0.30.1", "unsupported"), cell("3.12.0", "0.30.1", "unsupported"))
-SCENES = {"mixed": CELLS, "clean": CLEAN, "nothing": NOTHING}
+
+
+def grown(
+    number: int,
+    tests: str,
+    *functions: str,
+    owner: Owner = Owner.EXTENSION,
+    size: float = 100,
+    library: str = "",
+) -> Finding:
+    """Memory that grows at ``functions`` (innermost first), in one test per letter."""
+    own = Owner.EXTENSION
+    frames = [Frame(f"one::{name}", "src/doc.rs", number, LIB, own) for name in functions]
+    if library:
+        frames.insert(0, Frame(library, "deep-1.0.0/src/lib.rs", 9, LIB, owner))
+    return Finding(
+        detector="growth",
+        kind="native-memory",
+        id=f"{number:012x}",
+        owner=owner,
+        tests=tuple(f"t.py::test_{letter}" for letter in sorted(tests)),
+        blocks=1,
+        bytes=size,
+        per_call=True,
+        frames=tuple(frames),
+        summary=f"{size:g} bytes in 1 block(s) per call",
+    )
+
+
+GRAPH = (
+    grown(1, "abcd", "Doc::new", owner=Owner.DEPENDENCY, size=536, library="deep::Store::new"),
+    grown(2, "abc", "Subscription<*T*>::new", "Doc::observe", size=56),
+    grown(3, "ab", "Doc::text", owner=Owner.DEPENDENCY, size=400, library="deep::Item::new"),
+    *(grown(n, "a", "Event::new", size=n / 3) for n in range(4, 10)),
+    grown(10, "ax", "Other::new", size=8),
+    LEAK,
+)
+SCENES = {
+    "mixed": CELLS,
+    "clean": CLEAN,
+    "nothing": NOTHING,
+    "graph": (cell("3.13.0", "0.30.1", "unbaselined", findings=GRAPH),),
+}

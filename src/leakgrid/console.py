@@ -11,13 +11,15 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.progress import Progress as Bars
+from rich.text import Text
 
 STAGES = {
     "resolve": "finding the interpreter and PyO3",
@@ -34,6 +36,26 @@ STAGES = {
 }
 _PLAIN_PAUSE = 15.0
 """Seconds between two progress lines where stderr is no terminal (a CI log)."""
+
+_FAIR_SHARE, _FAIR_TIME = 0.1, 5.0
+"""Tests done (of 1) and seconds spent before what is left is told: the first tests start processes
+and import, and where they run side by side none may have ended for long."""
+
+
+def _estimate(done: float, total: float, spent: float) -> str:
+    """``about 60 s left``; empty where too little is done to tell. ``spent`` is in seconds."""
+    if spent < _FAIR_TIME or done < total * _FAIR_SHARE:
+        return ""
+    return f"about {spent / done * (total - done):.0f} s left"
+
+
+class _Left(ProgressColumn):
+    """What is left, where that can be told."""
+
+    def render(self, task: Task) -> Text:
+        if task.total is None or not task.completed:
+            return Text("")
+        return Text(_estimate(task.completed, task.total, task.elapsed or 0.0))
 
 
 class Live:
@@ -56,8 +78,7 @@ class Live:
                 BarColumn(bar_width=24),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(),
+                _Left(),
                 console=self._console,
                 transient=True,
             )
@@ -90,10 +111,9 @@ class Live:
             self._bars.update(self._task, completed=done, total=total)
         elif time.monotonic() - self._told > _PLAIN_PAUSE and done:
             self._told = time.monotonic()
-            spent = self._told - self._began
-            left = spent / done * (total - done)
+            left = _estimate(done, total, self._told - self._began)
             self._say(
-                f"{self._title}: {self._stage}: {done} of {total} tests, about {left:.0f} s left"
+                f"{self._title}: {self._stage}: {done} of {total} tests" + (left and f", {left}")
             )
 
     def note(self, text: str) -> None:

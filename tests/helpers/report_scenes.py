@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from leakgrid.amounts import counted
 from leakgrid.finding import CellResult, Finding, TestRecord
 from leakgrid.signature import Frame, Owner
 
@@ -124,7 +125,7 @@ def grown(
         bytes=size,
         per_call=True,
         frames=tuple(frames),
-        summary=f"{size:g} bytes in 1 block(s) per call",
+        summary=f"{counted(size, 'byte')} in 1 block per call",
     )
 
 

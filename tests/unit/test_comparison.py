@@ -249,6 +249,15 @@ def test_the_subject_goes_before_the_summary():
     assert subject(finding("a")) == ""
 
 
+def test_the_subject_in_an_older_summary_is_found_whatever_the_number():
+    for number in ("1", "0.33", "1,048.5"):
+        assert subject(finding("a", summary=f"{number} references to A lost per call")) == "A"
+        held = finding("a", summary=f"{number} a.B per call held by native code, 1,024 bytes")
+        assert subject(held) == "a.B"
+    imported = "1,024 references more to A.B after import"
+    assert subject(finding("a", summary=imported)) == "A.B"
+
+
 def test_a_detector_that_was_off_makes_nothing_new_and_nothing_gone():
     off = ("memcheck (not asked for)",)
     native = result(reference("type A"), partial=True, not_checked=off)

@@ -2,6 +2,7 @@ import io
 import sys
 
 import pytest
+from rich.progress import Progress as Bars
 
 from leakgrid import console
 from leakgrid.console import STAGES, Live
@@ -45,6 +46,38 @@ def test_tests_are_told_now_and_then_with_an_estimate(capsys, clock):
         live.tests(26, 100)
     lines = capsys.readouterr().err.splitlines()
     assert lines[1:] == [f"demo/cell: {STAGES['memcheck']}: 25 of 100 tests, about 60 s left"]
+
+
+@pytest.mark.parametrize(("done", "spent"), [(1, 36.0), (23, 40.0), (200, 4.0), (0, 60.0)])
+def test_no_estimate_is_made_before_a_fair_share_is_done(done, spent):
+    assert console._estimate(done, 236, spent) == ""
+
+
+def test_tests_are_told_without_an_estimate_at_the_start(capsys, clock):
+    with Live("demo/cell") as live:
+        live.stage("repeat")
+        clock.now = 36.0
+        live.tests(1, 236)
+        clock.now = 60.0
+        live.tests(118, 236)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[1:] == [
+        f"demo/cell: {STAGES['repeat']}: 1 of 236 tests",
+        f"demo/cell: {STAGES['repeat']}: 118 of 236 tests, about 60 s left",
+    ]
+
+
+def test_the_bar_tells_the_same_estimate():
+    now = 0.0
+    left = console._Left()
+    bars = Bars(left, get_time=lambda: now, disable=True)
+    task = bars.add_task("x", total=None)
+    assert str(left.render(bars.tasks[0])) == ""
+    bars.update(task, total=100, completed=5)
+    now = 30.0
+    assert str(left.render(bars.tasks[0])) == ""
+    bars.update(task, completed=50)
+    assert str(left.render(bars.tasks[0])) == "about 30 s left"
 
 
 def test_no_estimate_is_made_of_nothing(capsys, clock):

@@ -30,6 +30,14 @@ STACK = (
     Frame("one::Map::insert", "src/lib.rs", 123, "one.so", Owner.EXTENSION),
     Frame("cfunction_vectorcall", "Objects/methodobject.c", 50, "libpython", Owner.CPYTHON),
 )
+GLUE = (
+    STACK[0],
+    Frame("object_new", "typeobject.c", 5496, "libpython", Owner.CPYTHON),
+    Frame("create_class_object_of_type<one::Opaque>", "pyo3-0.30.1/src/pyclass_init.rs", 154,
+          "one.so", Owner.PYO3),
+    Frame("one::Opaque::__pymethod___new____", "src/lib.rs", 198, "one.so", Owner.EXTENSION),
+    Frame("type_call", "typeobject.c", 1661, "libpython", Owner.CPYTHON),
+)  # fmt: skip
 CENSUS = replace(
     result(pyo3="0.28.3", verdict="unbaselined"),
     detectors=("growth", "refs"),
@@ -83,6 +91,11 @@ SCENES = {
     "thread": (
         native("threads", "thread", "pool", 0.5, 0, "0.5 threads left running per call: pool"),
         CENSUS,
+    ),
+    "object-allocated-by-pyo3": (
+        replace(INSTANCE, kind="object", owner=Owner.PYO3, frames=GLUE, bytes=48,
+                summary="48 bytes in 1 block per call (Opaque)", subject="Opaque"),
+        WHOLE,
     ),
     "invalid-read": (
         lost(kind="invalid-read", blocks=3, bytes=1, summary="Invalid read of size 1"), WHOLE
@@ -232,6 +245,26 @@ def test_a_test_that_needs_quotes_stays_one_argument():
     told = explain(hostile, replace(WHOLE, tests={"t": TestRecord("passed")}))
     for lines in told.reproducers.values():
         assert "'t.py::test['\"'\"'; rm -rf /'\"'\"']'" in " ".join(lines)
+
+
+def test_who_allocated_need_not_be_who_holds():
+    told = explain(*SCENES["object-allocated-by-pyo3"]).owner
+    first, then = told.index("`one::Opaque::__new__` (src/lib.rs:198)"), told.index("bisect")
+    assert first < then
+    assert "not who holds it" in told
+    lost_by_pyo3 = explain(lost(owner=Owner.PYO3, frames=GLUE), WHOLE).owner
+    assert "not who holds it" not in lost_by_pyo3
+
+
+def test_of_pythons_own_growth_the_caller_in_the_extension_is_named_also_beyond_its_loop():
+    loop = Frame("_PyEval_EvalFrameDefault", "Python/ceval.c", 60, "libpython", Owner.CPYTHON)
+    inner = Frame("dict_new", "dictobject.c", 1, "libpython", Owner.CPYTHON)
+    grown = lost(detector="growth", kind="native-memory", owner=Owner.CPYTHON, frames=(inner,))
+    assert "No function of the extension is in the stack" in explain(grown, WHOLE).owner
+    called = replace(grown, frames=(inner, loop, *STACK))
+    told = explain(called, WHOLE).owner
+    assert "`one::Map::insert` (src/lib.rs:123)" in told
+    assert "bisect" not in told
 
 
 def test_a_dependency_is_named_by_its_folder():

@@ -13,9 +13,9 @@ from leakgrid.signature import Owner, is_glue, kind_family, native_segment
 
 _STATES = ("new", "gone", "changed", "known")
 _SUBJECTS = (
-    re.compile(r"[\d.]+ reference(?:s|\(s\))? to (.+) lost per call"),
-    re.compile(r"[\d.]+ (\S.*) per call held by native code"),
-    re.compile(r"\d+ reference(?:s|\(s\))? more to (.+) after import"),
+    re.compile(r"[\d.,]+ reference(?:s|\(s\))? to (.+) lost per call"),
+    re.compile(r"[\d.,]+ (\S.*) per call held by native code"),
+    re.compile(r"[\d,]+ reference(?:s|\(s\))? more to (.+) after import"),
 )
 _SIZE = 64
 """Bytes: sizes per call differ by what looking itself moves."""

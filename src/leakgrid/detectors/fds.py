@@ -10,6 +10,8 @@ from leakgrid.finding import Finding
 
 DETECTOR = "fds"
 _DIGITS = re.compile(r"\d+")
+_DELETED, _MEMFD = " (deleted)", "memfd:"
+_UNNAMED = "a temporary file without a name"
 
 
 def findings(suspects: Iterable[Suspect]) -> tuple[Finding, ...]:
@@ -29,4 +31,20 @@ def place(target: str) -> str:
 
 
 def _summary(suspect: Suspect) -> str:
-    return f"{counted(suspect.per_call, 'descriptor')} left open per call: {place(suspect.name)}"
+    return f"{counted(suspect.per_call, 'descriptor')} left open per call: {_told(suspect.name)}"
+
+
+def _told(target: str) -> str:
+    """The same place in words, where Linux has none of a person's (proc(5), memfd_create(2)).
+
+    A file that was opened with O_TMPFILE is named after its inode.
+    """
+    name = place(target)
+    if name == "anon_inode":
+        return "one without a file, such as epoll, eventfd or timerfd (anon_inode)"
+    path = name.removesuffix(_DELETED)
+    if path.startswith(_MEMFD):
+        return f"memory as a file, named {path.removeprefix(_MEMFD)} (memfd)"
+    if path == name:
+        return name
+    return _UNNAMED if path == "#N" else f"{path}, a file or folder that is deleted since"

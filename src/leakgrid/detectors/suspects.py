@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from leakgrid import amounts
 from leakgrid.finding import Finding
 from leakgrid.signature import Owner
 
@@ -117,11 +118,10 @@ def _number(value: float) -> float:
 
 
 def amount(value: float) -> str:
-    """``1``, ``0.33``: for people."""
-    return f"{_number(value):g}"
+    """``1``, ``0.33``, ``1,048,576``: for people."""
+    return amounts.number(_number(value))
 
 
 def counted(value: float, noun: str) -> str:
     """``1 block``, ``0.5 blocks``, ``2 blocks``."""
-    text = amount(value)
-    return f"{text} {noun}" if text == "1" else f"{text} {noun}s"
+    return amounts.counted(_number(value), noun)

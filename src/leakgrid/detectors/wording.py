@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from leakgrid.amounts import counted, number
 from leakgrid.detectors.records import ErrorRecord, Stack
 
 # Planted by the code inside a cell; a leak under one of these names is our own.
@@ -53,9 +54,9 @@ def error_summary(record: ErrorRecord) -> str:
 
 
 def leak_summary(blocks: float, size: float, indirect: float = 0) -> str:
-    """``312 bytes in 1 block definitely lost (208 of them through it)``."""
-    text = f"{_count(size, 'byte')} in {_count(blocks, 'block')} definitely lost"
-    return f"{text} ({indirect:,} of them indirectly)" if indirect else text
+    """``312 bytes in 1 block definitely lost (208 of them indirectly)``."""
+    text = f"{counted(size, 'byte')} in {counted(blocks, 'block')} definitely lost"
+    return f"{text} ({number(indirect)} of them indirectly)" if indirect else text
 
 
 def _place(address: int, text: str) -> str:
@@ -66,7 +67,3 @@ def _place(address: int, text: str) -> str:
     if "not stack'd, malloc'd" in text:
         return "through a null pointer" if address < _FIRST_PAGE else "outside any known block"
     return text
-
-
-def _count(number: float, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
+from leakgrid.amounts import counted
 from leakgrid.explaining._again import reproducers
 from leakgrid.explaining._model import Cause, Explanation
-from leakgrid.explaining._what import ERRORS, NOT_MEASURED, cost, number, pattern_of, size, what
+from leakgrid.explaining._what import ERRORS, NOT_MEASURED, cost, pattern_of, size, what
 from leakgrid.explaining._why import USUAL, known
 from leakgrid.finding import CellResult, Finding
-from leakgrid.signature import Owner, native_segment
+from leakgrid.signature import Frame, Owner, native_segment, own_functions
 
 __all__ = ["Cause", "Explanation", "explain"]
 
@@ -53,9 +54,43 @@ def _owner(finding: Finding, result: CellResult) -> str:
         text += " A count has none: the object and the tests narrow it down."
     elif finding.owner is Owner.UNKNOWN and "memcheck" not in result.detectors:
         text += " With Valgrind, `--detectors memcheck,growth` looks for the place."
-    if finding.owner is Owner.PYO3:
+    if finding.owner in (Owner.PYO3, Owner.CPYTHON) and finding.detector == "growth":
+        text = f"{text} {_holder(finding)}"
+    elif finding.owner is Owner.PYO3:
         text += " Another version may not do it: see `leakgrid bisect`."
     return text
+
+
+def _holder(finding: Finding) -> str:
+    """Where to look first: a stack tells who allocated, and of growth somebody else may hold it."""
+    told = "That is who allocated, not who holds it. "
+    if finding.subject:
+        told += "An instance of the extension's own class is allocated by PyO3 and CPython, too. "
+    entry = _entry(finding.frames)
+    told += (
+        f"Look first at {entry} of the extension, which asked for it, and at what keeps it."
+        if entry
+        else "No function of the extension is in the stack: look first at what the tests hand to "
+        "it, and what it keeps of that."
+    )
+    if finding.owner is Owner.PYO3:
+        told += (
+            " Only where the extension keeps nothing is it PyO3's: then `leakgrid bisect` finds "
+            "a version without it."
+        )
+    return told
+
+
+def _entry(frames: Sequence[Frame]) -> str:
+    """The extension's innermost function, in the part of the stack that decides if it is there."""
+    for part in (native_segment(frames), frames):
+        for frame in part:
+            if names := own_functions((frame,)):
+                within, _, last = frame.function.rpartition("::")
+                name = f"{within}::{names[0]}" if within and last.isidentifier() else names[0]
+                where = f" ({frame.file}:{frame.line})" if frame.file else ""
+                return f"`{name}`{where}"
+    return ""
 
 
 def _classes(result: CellResult) -> dict[str, str]:
@@ -72,7 +107,7 @@ def _classes(result: CellResult) -> dict[str, str]:
     blocks = sum(float(amount.get("blocks", 0)) for amount in owners)
     total = sum(float(amount.get("bytes", 0)) for amount in owners)
     return {
-        "definitely lost": f"{number(blocks)} blocks, {size(total)}" if blocks else "none",
+        "definitely lost": f"{counted(blocks, 'block')}, {size(total)}" if blocks else "none",
         "indirectly lost": "not counted apart: with the definitely lost block that they hang off",
         "possibly lost": _largest(result, "possible", "pointers into the middle of blocks, as hash "
                                   "maps keep them; proves nothing"),
@@ -85,5 +120,5 @@ def _largest(result: CellResult, name: str, meaning: str) -> str:
     amount = result.totals.get(name, {}).get("all")
     if not amount:
         return NOT_MEASURED
-    told = f"{number(amount['blocks'])} blocks, {size(amount['bytes'])} in the largest process"
+    told = f"{counted(amount['blocks'], 'block')}, {size(amount['bytes'])} in the largest process"
     return f"{told} ({meaning})"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from leakgrid.amounts import counted, number
 from leakgrid.comparison import mechanism
 from leakgrid.finding import Finding
 
@@ -86,7 +87,7 @@ def cost(finding: Finding, pattern: str) -> str:
     if not finding.bytes:
         return (
             "No memory per call. What the references keep alive can never be freed: "
-            f"{number(finding.blocks * 1000)} references per 1,000 calls."
+            f"{counted(finding.blocks * 1000, 'reference')} per 1,000 calls."
         )
     return (
         f"{size(finding.bytes)} per call, which is one run of its test: "
@@ -113,12 +114,8 @@ def _not_per_call(finding: Finding) -> str:
 
 def size(count: float) -> str:
     """``83,770 bytes (81.8 KiB)``."""
-    text = f"{number(count)} byte{'' if count == 1 else 's'}"
+    text = counted(count, "byte")
     for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
         if count >= factor:
             return f"{text} ({count / factor:,.1f} {unit})"
     return text
-
-
-def number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 or float(value).is_integer() else f"{value:,.1f}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from leakgrid.amounts import counted
 from leakgrid.finding import CellResult, Finding
 from leakgrid.reports import _common as common
 from leakgrid.signature import Owner
@@ -78,7 +79,7 @@ def _cell(findings: Sequence[Finding], nothing: str) -> str:
     per_call = all(finding.per_call for finding in findings)
     text = f"{len(findings)}"
     if per_call or all(finding.kind in _LOST for finding in findings):
-        amount = f"{size:,.0f} bytes" if size else f"{blocks:,.0f} blocks"
+        amount = counted(size, "byte") if size else counted(blocks, "block")
         text += f" ({amount}{' per call' if per_call else ''})"
     return text
 
@@ -94,8 +95,8 @@ def process_totals(cell: CellResult) -> list[str]:
         if isinstance(amount, Mapping):
             blocks, size = amount.get("blocks", 0), amount.get("bytes", 0)
             told.append(
-                f"{name}: {size:,} bytes in {blocks:,} blocks of the largest process, whoever "
-                "asked for them"
+                f"{name}: {counted(size, 'byte')} in {counted(blocks, 'block')} of the largest "
+                "process, whoever asked for them"
             )
         else:
             told.append(f"{name}: {NOT_MEASURED}")

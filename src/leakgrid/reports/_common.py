@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from packaging.version import InvalidVersion, Version
 
 from leakgrid import signature
+from leakgrid.amounts import counted, number
 from leakgrid.baseline import Accepted, python_minor
-from leakgrid.comparison import mechanism
+from leakgrid.comparison import mechanism, subject
 from leakgrid.finding import CellResult, Finding
 from leakgrid.signature import Frame, Owner
 
@@ -19,8 +21,18 @@ LEAKING = frozenset({"regressed", "unbaselined"})
 NOT_EVALUATED = frozenset({"unsupported", "build-failed", "tests-failed", "no-tests"})
 
 _OWNERS = list(Owner)
+_AMOUNT = re.compile(r"(?<![\w.,-])(\d[\d,]*(?:\.\d+)?(?:e\+\d+)?) (byte|block|name)s\b")
 _SAID = re.compile(r"\d.* per call")
 """How the detectors that measure per call say the amount themselves."""
+_GREW = re.compile(r"(?:growth|[\w.]+(?: memory)?) in (\S+::.+)", re.DOTALL)
+"""How the screen and its explanation name a test whose growth they dropped."""
+_REASONS = (
+    ("held by Python", "held by Python|still lists"),
+    ("settled", r"flat after|stopped growing"),
+    ("rises and falls", "rises and falls"),
+    ("names that Python interns", "interns for ever"),
+    ("not seen under Valgrind", "memcheck did not see"),
+)
 _STATES = ("new", "changed", "unbaselined", "known")
 
 
@@ -32,6 +44,23 @@ class Group:
     state: str
     finding: Finding
     cells: tuple[CellResult, ...]
+
+    @property
+    def tests(self) -> tuple[str, ...]:
+        """The tests of every cell: those of one need not be those of another."""
+        shown = {test for _, test in self.seen}
+        return tuple(sorted(shown | set(self.finding.tests)))
+
+    @property
+    def seen(self) -> frozenset[tuple[str, str]]:
+        """Cell and test, wherever it was seen."""
+        return frozenset(
+            (cell_id(cell), test)
+            for cell in self.cells
+            for finding in cell.findings
+            if finding.id == self.finding.id
+            for test in finding.tests
+        )
 
 
 def minor(result: CellResult) -> str:
@@ -85,12 +114,14 @@ def groups(results: Iterable[CellResult]) -> list[Group]:
 def alike(found: Iterable[Group]) -> list[list[Group]]:
     """Groups that are one mistake in several objects, such as a reference to each of the types.
 
-    Only findings without a stack are put together: a stack is what tells two leaks apart.
+    Only findings without a stack that name an object are put together: a stack is what tells two
+    leaks apart, and of memory that nothing names the same size says nothing.
     """
     causes: dict[tuple[str, ...], list[Group]] = {}
     for group in found:
         finding = group.finding
-        key = finding.id if finding.frames else mechanism(finding)[0]
+        apart = finding.frames or not subject(finding)
+        key = finding.id if apart else mechanism(finding)[0]
         cells = (cell_id(cell) for cell in group.cells)
         causes.setdefault((group.target, group.state, key, *cells), []).append(group)
     return list(causes.values())
@@ -125,31 +156,35 @@ def amount(finding: Finding | Accepted) -> str:
     if not finding.blocks and not finding.bytes:
         return ""
     if not _is_amount(finding):
-        return f"{_number(finding.blocks)} times" if finding.blocks > 1 else ""
+        return f"{number(finding.blocks)} times" if finding.blocks > 1 else ""
     per = "per call" if finding.per_call else "per process"
-    return (
-        f"{_number(finding.bytes)} {_plural('byte', finding.bytes)} in "
-        f"{_number(finding.blocks)} {_plural('block', finding.blocks)} {per}"
-    )
-
-
-def counted(noun: str, number: int) -> str:
-    """``1 finding``, ``2 findings``."""
-    return f"{number} {_plural(noun, number)}"
+    return f"{counted(finding.bytes, 'byte')} in {counted(finding.blocks, 'block')} {per}"
 
 
 def per_call(size: float) -> str:
     """``500 bytes per call``."""
-    size = round(size, 1)
-    return f"{_number(size)} {_plural('byte', size)} per call"
+    return f"{counted(size, 'byte')} per call"
 
 
 def headline(finding: Finding) -> str:
     """What was seen, in one line: the detector's summary or kind, and the size."""
-    what = finding.summary or finding.kind
+    what = readable(finding.summary or finding.kind, finding.bytes)
     size = amount(finding)
     said = not size or size.removesuffix(" per process") in what or _SAID.search(what)
     return one_line(what if said else f"{what} ({size})")
+
+
+def readable(text: str, size: float = 0) -> str:
+    """Amounts as they are told now, in a text of an older leakgrid: ``1.04859e+06 bytes``.
+
+    ``size`` is in bytes: what such a text rounded.
+    """
+
+    def told(match: re.Match[str]) -> str:
+        value = float(match[1].replace(",", ""))
+        return counted(size if size and "e" in match[1] else value, match[2])
+
+    return _AMOUNT.sub(told, text)
 
 
 def _is_amount(finding: Finding | Accepted) -> bool:
@@ -197,6 +232,18 @@ def left_out(result: CellResult) -> dict[str, list[str]]:
     return found
 
 
+def dropped_growth(results: Iterable[CellResult]) -> tuple[int, Counter[str]]:
+    """In how many tests something grew that is no finding, and why, in a few words each."""
+    found: dict[tuple[str, str], str] = {}
+    for result in results:
+        for item in result.dropped:
+            what, why = str(item.get("what", "")), str(item.get("why", ""))
+            if match := _GREW.fullmatch(what):
+                reason = next((words for words, sign in _REASONS if re.search(sign, why)), "other")
+                found[result.target, match[1]] = reason
+    return len(found), Counter(found.values())
+
+
 def not_checked(results: Iterable[CellResult]) -> dict[str, int]:
     """What was switched off or could not be seen, and in how many cells."""
     counts: dict[str, int] = {}
@@ -218,11 +265,3 @@ def seconds(timing: Mapping[str, object], key: str) -> float:
 def one_line(text: str) -> str:
     """Text from elsewhere made safe for a terminal: one line, no control characters."""
     return "".join(char if char.isprintable() else " " for char in text).strip()
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
-
-
-def _plural(word: str, count: float) -> str:
-    return word if count == 1 else f"{word}s"

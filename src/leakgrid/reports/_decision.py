@@ -87,11 +87,14 @@ def _open(number: int, cells: Sequence[CellResult]) -> str:
 _FOREIGN = """\
 **What was found is outside the extension's own code.**
 
-1. File the follow-up below with the owner that it names, or move to a version without it:
-   `leakgrid bisect` finds the PyO3 version that brought it, or that mends it (`--fixed`).
-2. Accept it until then: `leakgrid accept CELL --finding ID --reason TEXT --link URL`. For people
+1. The owner is who allocated, which need not be who holds: PyO3 and Python allocate instances of
+   the extension's classes, too. Of growth, look first whether the extension's function in the
+   stack, or what the tests hand to it, is what keeps it (`leakgrid explain ID`).
+2. Only then file the follow-up below with the owner that it names, or move to a version without
+   it: `leakgrid bisect` finds the PyO3 version that brought it, or that mends it (`--fixed`).
+3. Accept it until then: `leakgrid accept CELL --finding ID --reason TEXT --link URL`. For people
    who run Valgrind by hand `leakgrid suppressions propose ID` writes the narrowest suppression.
-3. Run the cells nightly in CI: anything new is then a regression.
+4. Run the cells nightly in CI: anything new is then a regression.
 """
 
 

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from leakgrid import signature
+from leakgrid.amounts import counted
+from leakgrid.comparison import subject
 from leakgrid.finding import Finding
 from leakgrid.reports import _common as common
 from leakgrid.signature import Owner
@@ -63,7 +65,7 @@ def _below(found: Sequence[common.Group]) -> dict[int, list[int]]:
 
     What is seen in the most tests leads, then what is in the extension's own code, then the size.
     """
-    seen = {index: _seen(group) for index, group in enumerate(found) if _grows(group.finding)}
+    seen = {index: group.seen for index, group in enumerate(found) if _grows(group.finding)}
 
     def leading(index: int) -> tuple[int, int, float, str]:
         finding = found[index].finding
@@ -99,26 +101,27 @@ def _where(group: common.Group) -> tuple[str, ...]:
     return group.target, group.state, *map(common.cell_id, group.cells)
 
 
-def _seen(group: common.Group) -> frozenset[tuple[str, str]]:
-    """The tests of every cell: those of one cell need not be those of another."""
-    return frozenset(
-        (common.cell_id(cell), test)
-        for cell in group.cells
-        for finding in cell.findings
-        if finding.id == group.finding.id
-        for test in finding.tests
-    )
+def named(group: common.Group) -> str:
+    """``type Page (0123456789ab)``: one of those ``likewise``."""
+    return f"{subject(group.finding)} ({group.finding.id})"
+
+
+def by_tests(entry: Entry) -> tuple[list[common.Group], list[common.Group]]:
+    """Those ``likewise`` that are in no test but the entry's, and those that are in others."""
+    told = set(entry.group.tests)
+    same = [group for group in entry.likewise if told.issuperset(group.tests)]
+    return same, [group for group in entry.likewise if group not in same]
 
 
 def count(told: Sequence[Entry]) -> str:
     """``3 findings, 1 cause``; no causes are counted where some only grow in the same tests."""
     number = sum(entry.size for entry in told)
-    text = common.counted("finding", number)
+    text = counted(number, "finding")
     if len(told) == number:
         return text
     if any(entry.beneath for entry in told):
-        return f"{text} in {common.counted('group', len(told))}"
-    return f"{text}, {common.counted('cause', len(told))}"
+        return f"{text} in {counted(len(told), 'group')}"
+    return f"{text}, {counted(len(told), 'cause')}"
 
 
 def title(entry: Entry) -> str:
@@ -141,7 +144,7 @@ def short(finding: Finding) -> str:
     callers = signature.own_functions(signature.native_segment(finding.frames))[1:2]
     where = f"{name}  {common.place(told[0])}".rstrip()
     where += "".join(f", from {common.one_line(caller)}" for caller in callers)
-    tests = common.counted("test", len(finding.tests))
+    tests = counted(len(finding.tests), "test")
     return f"{common.per_call(finding.bytes)} in {tests}: {where}"
 
 

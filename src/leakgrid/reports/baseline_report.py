@@ -200,7 +200,7 @@ def _dropped(cells: Sequence[CellResult]) -> str:
     for cell in cells:
         for item in cell.dropped:
             what = str(item.get("what") or item.get("id") or "a suspect")
-            told[f"{what}: {item.get('why', '')}"] += 1
+            told[common.readable(f"{what}: {item.get('why', '')}")] += 1
     lines = [f"- {markdown.escape(text)}" for text in sorted(told)[:20]]
     if len(told) > 20:
         lines.append(f"- {len(told) - 20} more (`dropped` in the results)")

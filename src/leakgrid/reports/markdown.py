@@ -8,6 +8,9 @@ from leakgrid.finding import CellResult, Finding
 from leakgrid.reports import _common as common
 from leakgrid.reports import _entries
 
+_TESTS = 3
+"""Of more tests the others are told folded."""
+
 
 def render(results: Sequence[CellResult], *, color: bool = False) -> str:
     """The whole report, with headings from the second level on (``color`` changes nothing)."""
@@ -43,10 +46,7 @@ def findings(results: Sequence[CellResult]) -> str:
     for entry in entries:
         finding = entry.group.finding
         lines += [f"### {escape(common.headline(finding))}", "", *_facts(entry.group)]
-        if entry.likewise:
-            names = [f"{o.finding.subject or 'one'} ({o.finding.id})" for o in entry.likewise]
-            lines.append(f"- likewise: {escape(', '.join(names))}")
-        lines += ["", *_frames(finding), *_beneath(entry)]
+        lines += [*_likewise(entry), "", *_frames(finding), *_beneath(entry), *_all_tests(entry)]
     known = len(found) - len(told)
     if known:
         noun = "finding is" if known == 1 else "findings are"
@@ -83,9 +83,36 @@ def _facts(group: common.Group) -> list[str]:
         f"- signature `{finding.id}`, {finding.detector} {escape(finding.kind)}",
         f"- cells: {escape(common.cells_text(group.cells))}",
     ]
-    if finding.tests:
-        lines.append(f"- tests: {escape(common.some(finding.tests))}")
+    if group.tests:
+        lines.append(f"- tests: {_some(group.tests)}")
     return lines
+
+
+def _likewise(entry: _entries.Entry) -> list[str]:
+    same, others = _entries.by_tests(entry)
+    lines = [f"- likewise: {escape(', '.join(map(_entries.named, same)))}"] if same else []
+    lines += [f"- likewise: {escape(_entries.named(o))} in {_some(o.tests)}" for o in others]
+    return lines
+
+
+def _all_tests(entry: _entries.Entry) -> list[str]:
+    """Folded: every test of what the lines above tell only some of; the same tests once.
+
+    What is beneath the entry is in none but its tests.
+    """
+    told: dict[tuple[str, ...], list[str]] = {}
+    for group in (entry.group, *_entries.by_tests(entry)[1]):
+        if len(group.tests) > _TESTS:
+            told.setdefault(group.tests, []).append(f"`{group.finding.id}`")
+    if not told:
+        return []
+    lines = [f"- {', '.join(ids)}: {', '.join(map(code, tests))}" for tests, ids in told.items()]
+    return ["<details><summary>All tests</summary>", "", *lines, "", "</details>", ""]
+
+
+def _some(tests: Sequence[str]) -> str:
+    rest = len(tests) - _TESTS
+    return ", ".join(map(code, tests[:_TESTS])) + (f" and {rest} more" if rest > 0 else "")
 
 
 def reasons(results: Sequence[CellResult]) -> str:
@@ -142,6 +169,12 @@ def escape(text: str) -> str:
     for char in "\\`*_[]<>|#~@":
         plain = plain.replace(char, f"\\{char}")
     return plain
+
+
+def code(text: str) -> str:
+    """Text from elsewhere as code: it can be searched for as it is, and nothing in it is markup."""
+    plain = common.one_line(text)
+    return escape(plain) if "`" in plain else f"`{plain}`"
 
 
 def _marked(verdict: str) -> str:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Sequence
 
+from leakgrid.amounts import counted
 from leakgrid.finding import CellResult
 from leakgrid.reports import _common as common
 from leakgrid.reports import _entries
 
 _WIDTH = 100
+_LIKEWISE = 4
+_NAMES = "`leakgrid report --format markdown` names each"
 _STYLES = {
     "clean": "green",
     "known": "green",
@@ -94,14 +97,24 @@ def _findings(results: Sequence[CellResult], paint: _Paint) -> str:
         lines.append(paint(_entries.count(entries), "bold"))
         for number, entry in enumerate(entries, 1):
             lines += _finding(number, entry.group, paint)
-            if entry.likewise:
-                names = [f"{o.finding.subject or 'one'} ({o.finding.id})" for o in entry.likewise]
-                lines.append(f"     likewise: {common.some(names, 4)}")
-            lines += _beneath(entry)
+            lines += [*_likewise(entry), *_beneath(entry)]
     if known:
         noun = "finding is" if known == 1 else "findings are"
         lines.append(f"{known} known {noun} accepted in the baselines.")
+    lines += _dropped(results) if told else []
     return "\n".join(lines) + "\n" if lines else ""
+
+
+def _dropped(results: Sequence[CellResult]) -> list[str]:
+    """One line of what grew and is no finding; a clean report stays short."""
+    tests, reasons = common.dropped_growth(results)
+    if not tests:
+        return []
+    counts = ", ".join(f"{reason} {number}" for reason, number in reasons.most_common())
+    return [
+        f"Growth explained and dropped in {counted(tests, 'test')} ({counts}): `dropped` in the "
+        "result names each."
+    ]
 
 
 def _finding(number: int, group: common.Group, paint: _Paint) -> list[str]:
@@ -113,14 +126,28 @@ def _finding(number: int, group: common.Group, paint: _Paint) -> list[str]:
         f"owner: {paint(str(finding.owner), 'bold')}",
         f"     cells: {common.cells_text(group.cells)}",
     ]
-    if finding.tests:
-        lines.append(f"     tests: {common.some(finding.tests)}")
+    if group.tests:
+        lines.append(f"     tests: {common.some(group.tests)}")
     for frame in common.story(finding):
         if frame is None:
             lines.append("       ...")
         else:
             where = common.place(frame)
             lines.append(f"       {common.one_line(frame.function)}" + (f"  {where}" * bool(where)))
+    return lines
+
+
+def _likewise(entry: _entries.Entry) -> list[str]:
+    """What is in the same tests in one line, the others with theirs."""
+    same, others = _entries.by_tests(entry)
+    lines = [f"     likewise: {common.some([_entries.named(o) for o in same], 4)}"] if same else []
+    for other in others[:_LIKEWISE]:
+        name = common.one_line(_entries.named(other))
+        lines.append(f"     likewise: {name} in {common.some(other.tests)}")
+    if left := others[_LIKEWISE:]:
+        tests = {test for other in left for test in other.tests}
+        told = f"{len(left)} more likewise, in {counted(len(tests), 'test')}"
+        lines.append(f"     ... and {told}: {_NAMES}")
     return lines
 
 
@@ -131,7 +158,7 @@ def _beneath(entry: _entries.Entry) -> list[str]:
     for group in entry.beneath[: _entries.MOST_BENEATH]:
         lines.append(f"       {group.finding.id}  {_entries.short(group.finding)}")
     if rest := _entries.rest(entry):
-        lines.append(f"       ... {rest}: `leakgrid report --format markdown` names each")
+        lines.append(f"       ... {rest}: {_NAMES}")
     return lines
 
 

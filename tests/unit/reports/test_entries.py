@@ -95,7 +95,7 @@ def test_a_line_names_the_extensions_function_its_caller_and_the_amount() -> Non
     finding = scenes.grown(
         5, "ab", "Subscription::new", "Doc::observe", owner=Owner.PYO3, size=45.96, library="x::y"
     )
-    line = "46 bytes per call in 2 tests: one::Subscription::new  src/doc.rs:5, from observe"
+    line = "45.96 bytes per call in 2 tests: one::Subscription::new  src/doc.rs:5, from observe"
     assert _entries.short(finding) == line
 
 
@@ -131,6 +131,65 @@ def test_the_terminal_tells_six_and_where_the_others_are() -> None:
         "1 more grows only in these tests, perhaps through it, perhaps a leak of its own:" in text
     )
     assert "..." not in text
+
+
+def unnamed(number: int, size: float, *tests: str, name: str = "") -> Finding:
+    """Growth without a stack: of memory, or of references to ``name``."""
+    growth = scenes.grown(number, "a", size=size)
+    if name:
+        growth = replace(growth, detector="refs", kind="reference", subject=name)
+    summary = f"1 reference to {name} lost per call" if name else f"{size} bytes per call"
+    return replace(growth, owner=Owner.UNKNOWN, frames=(), tests=tests, summary=summary)
+
+
+def unbaselined(*findings: Finding) -> list[CellResult]:
+    return [scenes.cell("3.12", "0.30.1", "unbaselined", findings=findings)]
+
+
+def test_plain_memory_of_one_size_is_not_alike() -> None:
+    cells = unbaselined(unnamed(1, 95.89, "t::a"), unnamed(2, 34.58, "t::b", "t::c"))
+    assert numbers(cells) == [(1, []), (2, [])]
+    text = reports.render("terminal", cells)
+    assert "likewise" not in text
+    assert "tests: t::b, t::c\n" in text
+
+
+def test_what_is_likewise_in_other_tests_tells_them() -> None:
+    found = [
+        unnamed(1, 0, "t::a", "t::b", name="type A"),
+        unnamed(2, 0, "t::b", name="type B"),
+        *(unnamed(n, 0, "t::b", f"t::x{n}", name=f"type C{n}") for n in range(3, 9)),
+    ]
+    text = reports.render("terminal", unbaselined(*found))
+    assert "8 findings, 1 cause" in text
+    assert "     likewise: type B (000000000002)\n" in text
+    assert "     likewise: type C6 (000000000006) in t::b, t::x6\n" in text
+    assert "     ... and 2 more likewise, in 3 tests: `leakgrid report --format markdown`" in text
+    text = reports.render("markdown", unbaselined(*found))
+    assert "- likewise: type C8 (000000000008) in `t::b`, `t::x8`\n" in text
+
+
+@pytest.mark.parametrize("name", ["markdown", "baseline-report"])
+def test_documents_name_every_test_of_every_finding(name: str) -> None:
+    many = [f"t.py::test_{letter}[{n}]" for letter in "ab" for n in range(7)]
+    found = [
+        unnamed(33, 8, *many[:7]),
+        unnamed(34, 0, "t.py::test_c", name="type A"),
+        unnamed(35, 0, *many[7:], name="type B"),
+        unnamed(36, 0, *many[7:], name="type C"),
+    ]
+    first = unbaselined(*found)[0]
+    other = replace(first, pyo3="0.29.2", findings=(replace(found[0], tests=("t::z",)), *found[1:]))
+    text = reports.render(name, [first, other, *scenes.SCENES["graph"]])
+    tests = {test for cell in (first, other) for item in cell.findings for test in item.tests}
+    tests |= {test for item in scenes.GRAPH for test in item.tests}
+    assert [test for test in sorted(tests) if f"`{test}`" not in text] == []
+    assert "- `000000000023`, `000000000024`: `t.py::test_b[0]`, " in text
+
+
+def test_a_name_of_a_test_is_no_markup() -> None:
+    text = reports.render("markdown", unbaselined(unnamed(1, 8, "t::a[`x` <b>]", "t::b[<b>]")))
+    assert "- tests: t::a\\[\\`x\\` \\<b\\>\\], `t::b[<b>]`\n" in text
 
 
 def test_the_follow_up_tells_each_entry_once() -> None:

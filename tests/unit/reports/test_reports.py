@@ -193,6 +193,18 @@ def test_the_baseline_report_never_decides_on_nothing() -> None:
             replace(scenes.INVALID, kind="invalid-read", blocks=1200, bytes=1),
             "Invalid read of size 1 (1,200 times)",
         ),
+        (
+            replace(scenes.LEAK, bytes=1048591.9, summary="1.04859e+06 bytes per call unheld"),
+            "1,048,591.9 bytes per call unheld",
+        ),
+        (
+            replace(scenes.LEAK, bytes=1, summary="1 bytes in 1 blocks per call (v1 blocks)"),
+            "1 byte in 1 block per call (v1 blocks)",
+        ),
+        (
+            replace(scenes.LEAK, summary="14157.42 bytes in 0.08 blocks per call"),
+            "14,157.4 bytes in 0.08 blocks per call",
+        ),
     ],
 )
 def test_a_headline_says_every_number_once_and_counts_errors_as_errors(
@@ -264,9 +276,34 @@ def test_the_baseline_report_keeps_owners_apart_and_decides_by_them(
     assert text.count("\n## Findings") == 1
     told = section(text, "Decision")
     assert decision in told
+    assert ("The owner is who allocated" in told) is (owner is Owner.PYO3)
     assert "Title: Memory leaks in one" in told
     assert "--detectors growth" in told
     assert "growth in t::b: flat after 16 calls" in section(text, "Seen and not counted as a leak")
+
+
+DROPPED = (
+    {"what": "growth in t.py::a", "why": "flat after 60 calls"},
+    {"what": "growth in t.py::b[x y]", "why": "it stopped growing"},
+    {"what": "growth in t.py::c", "why": "held by Python (list a.B), each call adds 1 list"},
+    {"what": "native memory in t.py::d", "why": "memcheck did not see it grow again"},
+    {"what": "growth in t.py::e", "why": "for a reason of another day"},
+    {"what": "t.py::f", "why": "it could not be repeated"},
+    {"what": "80 bytes in 1 block definitely lost", "why": "lost once", "id": "b18c4c0f2e85"},
+)
+
+
+def test_the_terminal_tells_in_one_line_what_grew_and_was_dropped() -> None:
+    cell = measured_by("growth", findings=(scenes.LEAK,), dropped=DROPPED)
+    text = terminal.render((replace(cell, verdict="unbaselined"),))
+    assert (
+        "Growth explained and dropped in 5 tests (settled 2, held by Python 1, not seen under "
+        "Valgrind 1, other 1): `dropped` in the result names each.\n" in text
+    )
+
+
+def test_a_clean_report_stays_short() -> None:
+    assert "dropped" not in terminal.render((measured_by("growth", dropped=DROPPED),))
 
 
 def test_references_to_several_types_are_one_cause_and_all_are_counted() -> None:

@@ -61,10 +61,10 @@ def _of_size(suspects: Sequence[Suspect]) -> tuple[Finding, ...]:
 
 def _summary(suspect: Suspect) -> str:
     if suspect.kind == NATIVE_MEMORY:
-        return f"{amount(suspect.bytes)} bytes per call that no Python container holds"
+        return f"{counted(suspect.bytes, 'byte')} per call that no Python container holds"
     return (
         f"{amount(suspect.per_call)} {suspect.name} per call held by native code, "
-        f"{amount(suspect.bytes)} bytes"
+        f"{counted(suspect.bytes, 'byte')}"
     )
 
 
@@ -101,6 +101,7 @@ def with_stacks(
     allocated counts, lost or reachable, and lost memory whoever allocated it. An object that the
     screen named stays named without a stack where no native one grew: CPython hands out lists,
     dicts and tuples from lists of free ones, so their block was allocated by whoever used it first.
+    Nor does what doubles need to grow in the few calls under memcheck.
     Blocks of the same functions of the extension are one leak.
     """
     found: dict[str, Finding] = {}
@@ -111,7 +112,8 @@ def with_stacks(
             plain.append(suspect)
             continue
         chosen = _chosen(suspect, stacks[suspect.test])
-        if not chosen and suspect.kind != NATIVE_MEMORY and suspect.kind != "undecided":
+        named = suspect.kind not in (NATIVE_MEMORY, "undecided")
+        if not chosen and (named or suspect.doubles):
             plain.append(suspect)
         elif not chosen:
             what = f"{suspect.name} in {suspect.test}"
@@ -154,7 +156,7 @@ def _finding(suspect: Suspect, group: Sequence[Explained]) -> Finding:
         bytes=round(size, 2),
         per_call=True,
         frames=leak.frames,
-        summary=f"{amount(size)} bytes in {counted(blocks, 'block')} per call{what}",
+        summary=f"{counted(size, 'byte')} in {counted(blocks, 'block')} per call{what}",
         related=tuple(sorted(names - {own})),
         subject=suspect.name if what else "",
     )

@@ -24,7 +24,8 @@ class Suspect:
     """Something that grew in one test.
 
     ``per_call`` is in objects, references, descriptors or threads, ``bytes`` in bytes per call.
-    ``name`` is the object's type or name, the file's path, the thread's name.
+    ``name`` is the object's type or name, the file's path, the thread's name. What ``doubles``
+    grows in ever rarer jumps, as a container does: a few calls more need not show it.
     """
 
     test: str
@@ -33,6 +34,7 @@ class Suspect:
     name: str
     per_call: float
     bytes: float
+    doubles: bool = False
 
     @classmethod
     def from_event(cls, test: str, data: Mapping[str, Any]) -> Suspect:
@@ -44,6 +46,7 @@ class Suspect:
             str(data["object"]),
             float(data["per_call"]),
             float(data["bytes"]),
+            data.get("doubles") is True,
         )
 
 

@@ -131,7 +131,7 @@ def test_a_broken_baseline_is_named_and_left_alone(stored, capsys):
     path.write_text(broken)
     assert accept(stored, "--reason", "x") == 2
     told = capsys.readouterr().err
-    assert f"{path} has 1 fault" in told
+    assert f"faults in {path}: 1" in told
     assert "surprise: unknown key" in told
     assert path.read_text() == broken
 

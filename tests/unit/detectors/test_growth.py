@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from leakgrid.detectors import growth
 from leakgrid.detectors.process_report import DEFINITE, AddedLeak, Leak
 from leakgrid.detectors.suspects import NATIVE_MEMORY, Suspect
@@ -82,6 +84,13 @@ def test_an_object_from_a_list_of_free_ones_keeps_its_name_without_a_stack() -> 
     (finding,), _ = growth.with_stacks([objects("t")], stacks)
     assert "list" in finding.summary
     assert finding.frames == ()
+
+
+def test_what_doubles_is_kept_although_a_few_calls_did_not_show_it() -> None:
+    doubling = replace(memory("t"), doubles=True)
+    (finding,), dropped = growth.with_stacks([doubling], {"t": ()})
+    assert finding.tests == ("t",)
+    assert dropped == ()
 
 
 def test_lost_memory_counts_whoever_allocated_it() -> None:

@@ -121,6 +121,16 @@ def test_attributes_that_no_dict_holds_count_with_their_instance() -> None:
     assert change.size >= CALLS * (sys.getsizeof(Wide()) + 8 * 8)
 
 
+def test_names_of_a_dict_whose_keys_are_all_strings_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names: dict[str, str] = {}
+    monkeypatch.setattr(sys.modules[__name__], "NAMES", names, raising=False)
+    numbers = iter(range(10_000))
+    change = observe(lambda: names.setdefault(f"{next(numbers):0500}", "value"), [])
+    assert change.size >= CALLS * 500
+
+
 def test_nothing_kept_is_nothing_gained() -> None:
     change = observe(lambda: [1, 2, 3], [])
     assert change.size < 2000

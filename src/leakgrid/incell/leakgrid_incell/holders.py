@@ -21,14 +21,13 @@ from collections import Counter
 from itertools import chain, filterfalse, repeat
 from typing import TYPE_CHECKING
 
-from leakgrid_incell import tracing
+from leakgrid_incell import containers, tracing
 from leakgrid_incell.measure import BOOLS, EMPTY, FIXED, INTS, NONE, slots_of, type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from typing import Any
 
-_CHUNK = 5000
 _FILES = ("_io.FileIO", "socket.socket", "_socket.socket")
 _HEAP_TYPE = 1 << 9
 _MANAGED_DICT = (1 << 4) if sys.version_info >= (3, 11) else 0
@@ -61,6 +60,7 @@ class Snapshot:
         "holders",
         "interned",
         "kept",
+        "lengths",
         "opaque",
         "orphans",
         "size",
@@ -74,6 +74,7 @@ class Snapshot:
         born: Sequence[object] = (),
         calls: int = 0,
         before: Snapshot | None = None,
+        libraries: Collection[str] = (),
     ) -> None:
         gc.unfreeze()
         gc.collect()
@@ -87,13 +88,25 @@ class Snapshot:
         tracked = [o for o in tracked if id(o) not in own]
         references, untracked, unheard = _walk(tracked, wanted)
         self.held = [references.get(id(thing), 0) for thing in watched]
-        self.count = len(tracked) + len(untracked)
-        self.size = _sizes(tracked) + _sizes(untracked) + _inline_values(tracked)
+        names, size = containers.names(chain(tracked, untracked), set(map(id, untracked)))
+        self.count = len(tracked) + len(untracked) + names
+        self.size = size + _sizes(tracked) + _sizes(untracked) + _inline_values(tracked)
         self.opaque = _opaque(tracked, untracked)
-        lost = _islands(tracked, born, references, unheard) if unheard else set()
-        self.orphans, kept = _sort_out(born, references, lost)
-        del lost
+        self.orphans, kept = _sort_out(born, references)
+        young = set(map(id, kept))
         kept = _steady(kept, calls)
+        if kept:
+            lost = _islands(tracked, young)
+            _add_orphans(self.orphans, _telling([o for o in kept if id(o) in lost], unheard))
+            kept = [thing for thing in kept if id(thing) not in lost]
+        self.lengths = containers.lengths(chain(tracked, untracked))
+        if before is not None:
+            grown = containers.grown(
+                chain(tracked, untracked), before.lengths, set(map(id, born)), calls
+            )
+            for name, more in containers.kept_by_statics(grown, tracked, libraries):
+                self.orphans[f"entry of a {name}"] = (more, 0)
+            del grown
         self.holders = _holders(tracked, kept) if kept else []
         self.kept = dict(Counter(type_name(type(thing)) for thing in kept))
         del kept
@@ -113,8 +126,8 @@ def _walk(tracked: list[Any], wanted: set[int]) -> tuple[Counter[int], list[Any]
     layer = tracked
     while layer:
         following: dict[int, Any] = {}
-        for start in range(0, len(layer), _CHUNK):
-            found = gc.get_referents(*layer[start : start + _CHUNK])
+        for start in range(0, len(layer), containers.CHUNK):
+            found = gc.get_referents(*layer[start : start + containers.CHUNK])
             for number in filter(wanted.__contains__, map(id, found)):
                 references[number] += 1
             fresh = {id(thing): thing for thing in filterfalse(gc.is_tracked, found)}
@@ -147,48 +160,55 @@ def _count_instances(
     return unheard
 
 
-def _islands(
-    tracked: Sequence[Any],
-    born: Iterable[object],
-    references: Mapping[int, int],
-    unheard: set[int],
-) -> set[int]:
-    """Born types that only their own instances keep, where the collector does not hear of that.
+def _islands(tracked: Sequence[Any], young: set[int]) -> set[int]:
+    """Those of the young objects (ids) that keep only each other, and yet cannot be freed.
 
     Every reference to them comes from containers, so none is an orphan, and still no way leads to
-    them from anything older or from what native code holds: the collector will never free them.
+    them from anything older or from what native code holds: a class does not tell the collector
+    all that it holds, or lacks ``__clear__``.
     """
-    own = _own_references()
-    young = {id(thing) for thing in born}
-    if young.isdisjoint(unheard):
-        return set()
     roots = [thing for thing in tracked if id(thing) not in young]
-    roots += [t for t in born if sys.getrefcount(t) - own - 1 > references.get(id(t), 0)]
     reached = set(map(id, roots))
     layer = roots
     while layer:
         following: dict[int, Any] = {}
-        for start in range(0, len(layer), _CHUNK):
-            chunk = layer[start : start + _CHUNK]
+        for start in range(0, len(layer), containers.CHUNK):
+            chunk = layer[start : start + containers.CHUNK]
             for thing in chain(gc.get_referents(*chunk), map(type, chunk)):
                 if id(thing) in young and id(thing) not in reached:
                     following[id(thing)] = thing
         reached.update(following)
         layer = list(following.values())
-    return (young & unheard) - reached
+    return young - reached
+
+
+def _telling(island: Sequence[object], unheard: Collection[int]) -> Sequence[object]:
+    """Of what keeps only each other, that whose class is to blame, where it can be told."""
+    for some in (
+        [thing for thing in island if id(thing) in unheard],
+        [thing for thing in island if not _is_open(type(thing))],
+    ):
+        if some:
+            return some
+    return island
+
+
+def _add_orphans(orphans: dict[str, tuple[int, int]], things: Iterable[object]) -> None:
+    for thing in things:
+        number, size = orphans.get(type_name(type(thing)), (0, 0))
+        orphans[type_name(type(thing))] = (number + 1, size + _sizes([thing]))
 
 
 def _sort_out(
-    born: Iterable[object], references: Mapping[int, int], lost: Collection[int] = ()
+    born: Iterable[object], references: Mapping[int, int]
 ) -> tuple[dict[str, tuple[int, int]], list[object]]:
     """Born objects: the types of the orphans with number and bytes, and those that Python holds."""
     orphans: dict[str, tuple[int, int]] = {}
     kept = []
     own = _own_references() + 1  # the list of everything tracked holds each one, too
     for thing in born:
-        if id(thing) in lost or sys.getrefcount(thing) - own > references.get(id(thing), 0):
-            number, size = orphans.get(type_name(type(thing)), (0, 0))
-            orphans[type_name(type(thing))] = (number + 1, size + _sizes([thing]))
+        if sys.getrefcount(thing) - own > references.get(id(thing), 0):
+            _add_orphans(orphans, (thing,))
         else:
             kept.append(thing)
     return orphans, kept
@@ -208,27 +228,22 @@ def _own_references() -> int:
     return 0
 
 
-def _find(tracked: list[Any], numbers: set[int]) -> Iterator[tuple[Any, int]]:
-    """(container, how many of the wanted objects it refers to)."""
-    for start in range(0, len(tracked), _CHUNK // 10):
-        chunk = tracked[start : start + _CHUNK // 10]
-        if not numbers.isdisjoint(map(id, gc.get_referents(*chunk))):
-            for holder in chunk:
-                inside = sum(1 for thing in gc.get_referents(holder) if id(thing) in numbers)
-                if inside:
-                    yield holder, inside
-
-
 def _holders(tracked: list[Any], kept: Sequence[object]) -> list[str]:
     """The old containers that hold most of what Python keeps: their descriptions."""
     numbers = set(map(id, kept))
     found = [
         (inside, holder)
-        for holder, inside in _find(tracked, numbers)
-        if id(holder) not in numbers and type(holder) is not types.FrameType
+        for holder, inside in containers.find(tracked, numbers)
+        if id(holder) not in numbers and not _is_own(holder)
     ]
     found.sort(key=lambda pair: -pair[0])
     return [_describe(holder, tracked) for _, holder in found[:3]]
+
+
+def _is_own(holder: object) -> bool:
+    """A frame, or an instance of leakgrid's own classes."""
+    kind = type(holder)
+    return kind is types.FrameType or kind.__module__.partition(".")[0] == "leakgrid_incell"
 
 
 def _describe(holder: Any, tracked: list[Any]) -> str:
@@ -244,7 +259,7 @@ def _describe(holder: Any, tracked: list[Any]) -> str:
             if value is holder:
                 return f"{kind} {module.__name__}.{name}"
     plain = (list, dict, tuple, types.FrameType)
-    for owner, _ in _find(tracked, {id(holder)}):
+    for owner, _ in containers.find(tracked, {id(holder)}):
         if type(owner) not in plain:
             return f"{kind} of a {type_name(type(owner))}"
     return kind

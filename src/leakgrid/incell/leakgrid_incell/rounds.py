@@ -30,6 +30,8 @@ LOOK_AFTER = 24  # calls after which the holders are looked at, to drop the obvi
 SINGLES = 12
 WINDOWS = 8
 POOL = 200  # entries: a pool of up to so many is full before anything is called a leak
+ROOMY = 1000  # entries: a pool of up to so many, where to fill it is cheap
+ROOMY_SECONDS = 2.0  # CPU seconds for the calls of one test until then
 MOST_WINDOWS = 16
 SMALLEST_BLOCK = 32  # bytes, of glibc's malloc on 64-bit machines
 # CPython 3.8 to 3.10 makes a cache for each code object at its 1,024th run (ceval.c, opcache); from
@@ -56,6 +58,7 @@ class Rounds:
         self._note = subject.note
         self._meter = screen.meter
         self._limit = time.process_time() + budget
+        self._spent = 0.0  # CPU seconds of the calls alone
         self._end = time.monotonic() + PATIENCE * budget
         self.calls = 1  # the one for the outcome
         # Calls of each window that doubled, and what the heap grew in it.
@@ -212,7 +215,7 @@ class Rounds:
         hits = self._singles()
         if self._enough() > POOL:
             self._read(rows[0])
-            while self.calls < judge.enough_calls(hits, SINGLES, POOL):
+            while self.calls < judge.enough_calls(hits, SINGLES, POOL) or self._is_cheap():
                 if self._flat_window(*rows[:2]):
                     return verdicts.result("settled", f"flat after {self.calls // 2} calls")
                 rows[0][:] = rows[1]
@@ -237,6 +240,10 @@ class Rounds:
             if outcome["status"] != "unclear":
                 return outcome
         return verdicts.result("undecided", why=outcome["why"], suspects=outcome["suspects"])
+
+    def _is_cheap(self) -> bool:
+        """Whether as many calls again are cheap, and a larger pool may still be filling."""
+        return self.calls < ROOMY + ROOMY // 8 and 2 * self._spent <= ROOMY_SECONDS
 
     def _windows_of(self, length: int, rows: list[array[int]]) -> int:
         """Read a row after each window; return the number of rows that were filled."""
@@ -277,6 +284,7 @@ class Rounds:
 
     def _call(self, times: int) -> None:
         subject = self._subject
+        start = time.process_time()
         for _ in range(times):
             if time.process_time() > self._limit or time.monotonic() > self._end:
                 raise OutOfTime(
@@ -292,6 +300,7 @@ class Rounds:
                 gc.collect()
             if why:
                 raise Unrepeatable(f"call {self.calls}: {why}")
+        self._spent += time.process_time() - start
 
     def _read(self, row: array[int]) -> None:
         self._screen.settle()
@@ -303,7 +312,7 @@ class Rounds:
         young = gc.get_objects() if born else []
         watched = self._meter.watched + self._screen.constants
         self._note()
-        found = Snapshot(watched, young, born, before)
+        found = Snapshot(watched, young, born, before, self._screen.libraries)
         del young, watched
         self._screen.settle()
         gc.freeze()

@@ -14,6 +14,7 @@ from leakgrid_incell.repeat import Repeater, use_same_names
 from leakgrid_incell.rounds import OutOfTime, Rounds, Unrepeatable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     import pytest
@@ -42,7 +43,8 @@ class Screen:
         self._requests = requests
         self.repeater = Repeater()
         self.meter = measure.Meter(requests.heap)
-        self.targets = measure.Targets(plan["libraries"])
+        self.libraries: Sequence[str] = plan["libraries"]
+        self.targets = measure.Targets(self.libraries)
         self._caches: Caches | None = None
         self.machinery = 0  # calls that warmed up pytest itself in this process
         self.lost: set[int] = set()  # ids of objects to which references are proven to be lost

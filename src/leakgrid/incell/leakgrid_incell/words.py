@@ -13,14 +13,19 @@ lowest bits are used as a tag counts like the plain one.
 from __future__ import annotations
 
 import mmap
+import os
 import re
+import struct
 import sys
 from typing import TYPE_CHECKING
 
+from leakgrid_incell.native import load_addresses
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 _CHUNK = 1 << 20
+_LOAD, _WRITE = 1, 2
 _TAG = 7
 """The bits of an address that alignment leaves free."""
 MOST_MEMORY = 1 << 29
@@ -41,6 +46,42 @@ def count(things: Sequence[object]) -> list[int]:
                 found[place] += _occurrences(buffer, length, address, pattern)
     except (OSError, ValueError):
         return []
+    return found
+
+
+def in_statics(thing: object, libraries: Iterable[str]) -> bool:
+    """Whether a static variable of one of the libraries holds the object's address."""
+    if sys.byteorder != "little" or not sys.platform.startswith("linux"):
+        return False
+    address = id(thing).to_bytes(8, "little")
+    bases = load_addresses()
+    try:
+        with open("/proc/self/mem", "rb", buffering=0) as memory:
+            for path in map(os.path.realpath, libraries):
+                for place, size in _statics(path) if path in bases else ():
+                    memory.seek(bases[path] + place)
+                    if address in memory.read(size):
+                        return True
+    except (OSError, ValueError, struct.error):
+        return False
+    return False
+
+
+def _statics(library: str) -> list[tuple[int, int]]:
+    """(address from the load address on, bytes) of what can be written: elf(5), PT_LOAD."""
+    with open(library, "rb") as file:
+        head = file.read(64)
+        if head[:6] != b"\x7fELF\x02\x01":  # 64 bits, little endian
+            return []
+        (start,) = struct.unpack_from("<Q", head, 32)
+        size, number = struct.unpack_from("<HH", head, 54)
+        file.seek(start)
+        table = file.read(size * number)
+    found = []
+    for place in range(0, len(table), size):
+        kind, flags, _, address, _, _, length = struct.unpack_from("<IIQQQQQ", table, place)
+        if kind == _LOAD and flags & _WRITE:
+            found.append((address, length))
     return found
 
 

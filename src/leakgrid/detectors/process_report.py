@@ -57,6 +57,7 @@ _MESSAGE = "leakgrid "
 CANARY = "canary"
 """The phase in which the code in the cell loses blocks on purpose."""
 _INVOLVED = (Owner.EXTENSION, Owner.PYO3, Owner.DEPENDENCY)
+_INT = re.compile(r"_?PyLong_")
 _LIVE_BLOCK = re.compile(r"bytes inside a block of size [\d,]+ alloc'd")
 _CACHE_LIMIT = 5_000
 
@@ -241,7 +242,9 @@ class _Reading:
         """Whether CPython or the C library did this with memory of their own.
 
         Undefined values: CPython 3.11 looks at a digit that an empty int does not have
-        (``_PyLong_FromByteArray``), and every later use of that int is reported. Reads: the C
+        (``_PyLong_FromByteArray``), and every later use of that int is reported, whoever asked for
+        it: only CPython writes an int's digits, and undefined bytes that an extension hands over
+        for one are traced to where the extension made them. Reads: the C
         library's string functions read whole vectors that begin inside a live block and end behind
         it. An invalid access of any other kind counts even without the extension in a stack: what
         an extension freed too early is used by CPython.
@@ -250,6 +253,8 @@ class _Reading:
         if kind.startswith("uninitialised") and record.origin:
             # Who made the value decides, whoever uses it: an int of CPython's goes everywhere.
             stacks = [normalise(record.origin, self.origins)]
+            if _in_an_int(stacks[0]):
+                return True
         if any(frame.owner in _INVOLVED for stack in stacks for frame in native_segment(stack)):
             return False
         if kind.startswith("uninitialised"):
@@ -359,3 +364,13 @@ class _Sums:
 
     def leaks(self) -> tuple[Leak, ...]:
         return tuple(self._found.values())
+
+
+def _in_an_int(frames: tuple[Frame, ...]) -> bool:
+    """Whether the memory was taken by CPython's functions for ints, whoever called them."""
+    for frame in frames:
+        if frame.owner in _INVOLVED:
+            return False
+        if frame.owner is Owner.CPYTHON and _INT.match(frame.function):
+            return True
+    return False

@@ -12,6 +12,7 @@ from leakgrid.detectors.descriptors import parse_log
 from leakgrid.detectors.findings import lost_in, merge, merge_suppressed
 from leakgrid.detectors.process_report import ProcessReport, read_process
 from leakgrid.detectors.records import (
+    Auxiliary,
     ClientMessage,
     End,
     ErrorCounts,
@@ -418,3 +419,28 @@ def broken() -> Iterator[Record]:
 def test_a_broken_document_is_not_swallowed() -> None:
     with pytest.raises(DataError, match="broken"):
         read_process(broken(), ORIGINS)
+
+
+def undefined(*made: RawFrame) -> bool:
+    """Whether a use of an undefined value, made so, counts as CPython's own."""
+    origin = Auxiliary("Uninitialised value was created by a heap allocation", made)
+    kind, what = "UninitCondition", "Conditional jump or move depends on uninitialised value(s)"
+    error = ErrorRecord(1, 1, kind, what, stack("ours"), (origin,))
+    (fault,) = process(error).errors
+    return fault.foreign
+
+
+def python(function: str) -> RawFrame:
+    return RawFrame(function, "/opt/lib/libpython3.11.so.1.0", "/src/Objects", "longobject.c", 1)
+
+
+def test_an_undefined_digit_of_an_int_is_cpythons_although_the_extension_asked_for_it() -> None:
+    assert undefined(python("_PyLong_New"), python("_PyLong_FromByteArray"), *stack("ours"))
+
+
+def test_undefined_bytes_that_the_extension_was_to_fill_are_not_cpythons() -> None:
+    assert not undefined(python("PyBytes_FromStringAndSize"), *stack("ours"))
+
+
+def test_undefined_memory_of_the_extension_is_its_own_although_an_int_is_made_of_it() -> None:
+    assert not undefined(*stack("malloc", "ours"), python("PyLong_AsLong"))

@@ -34,6 +34,7 @@ CENSUS = "census"
 BUDGET = 20.0
 """CPU seconds for one suspect before it is given up as not judged (three times as long waiting)."""
 COLLECT_LIMIT = 180.0
+BATCHES = 3
 WARM_CALLS, EXPLAIN_CALLS = 6, 12
 
 
@@ -128,7 +129,10 @@ def run(
         environ=ENVIRON | _preloaded(cell),
         screen={"budget": budget, "detectors": list(detectors)},
     )
-    suite = run_suite(cell, mode, sharding.split(tests, seconds, cell.jobs), ignore=ignore)
+    # How long a test takes natively does not say how long to judge it: several batches per job
+    # keep all jobs busy.
+    batches = sharding.split(tests, seconds, cell.jobs * BATCHES)
+    suite = run_suite(cell, mode, batches, ignore=ignore)
     return report(suite.journal, tests, suite.seconds, suite.cpu_seconds)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 import pytest
@@ -55,8 +56,13 @@ def test_the_outermost_container_is_looked_for_in_the_statics(
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="its main interpreter is no static")
-def test_an_address_in_a_static_is_found_and_one_on_the_heap_is_not() -> None:
-    libraries = list(load_addresses())
+def test_an_address_in_a_static_is_found_and_one_on_the_heap_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # What is gone since it was loaded is passed over.
+    gone = os.path.realpath("gone.so")
+    libraries = [gone, *load_addresses()]
+    monkeypatch.setattr(words, "load_addresses", lambda: {**load_addresses(), gone: 0})
     assert words.in_statics(sys.modules, libraries)
     assert not words.in_statics(sys.modules, [])
     assert not words.in_statics(bytes(100_000), libraries)

@@ -61,6 +61,7 @@ class Rounds:
         self._spent = 0.0  # CPU seconds of the calls alone
         self._end = time.monotonic() + PATIENCE * budget
         self.calls = 1  # the one for the outcome
+        self._frozen = False  # to ask the collector takes as long as it has frozen objects
         # Calls of each window that doubled, and what the heap grew in it.
         self._counts, self._growths = (array("q", bytes(8 * 2 * MOST_WINDOWS)) for _ in range(2))
         self._windows = 0
@@ -83,6 +84,7 @@ class Rounds:
         del fresh
         meter.watch(measure.all_named(screen.targets, self._subject.item))
         gc.freeze()
+        self._frozen = True
         meter.start()
         # Nothing that is made between two readings may stay: it would show in the second one.
         rows = self._rows = meter.table(len(SHORT))
@@ -212,8 +214,9 @@ class Rounds:
     def _late(self) -> dict[str, Any]:
         """Windows of equal length, after which a slope is a leak."""
         rows = self._rows
+        roomy = self._enough() > POOL  # asked first: the single calls are read into the same rows
         hits = self._singles()
-        if self._enough() > POOL:
+        if roomy:
             self._read(rows[0])
             while self.calls < judge.enough_calls(hits, SINGLES, POOL) or self._is_cheap():
                 if self._flat_window(*rows[:2]):
@@ -243,7 +246,7 @@ class Rounds:
 
     def _is_cheap(self) -> bool:
         """Whether as many calls again are cheap, and a larger pool may still be filling."""
-        return self.calls < ROOMY + ROOMY // 8 and 2 * self._spent <= ROOMY_SECONDS
+        return self.calls < ROOMY and 2 * self._spent <= ROOMY_SECONDS
 
     def _windows_of(self, length: int, rows: list[array[int]]) -> int:
         """Read a row after each window; return the number of rows that were filled."""
@@ -294,7 +297,7 @@ class Rounds:
             self._note()
             why = self._screen.repeater.once(subject.item, subject.stand_in)
             self.calls += 1
-            if gc.get_freeze_count():
+            if self._frozen:
                 # What piles up until a collection makes whatever lists it weakly grow with the
                 # length of the round. Only young objects are looked at: that is cheap.
                 gc.collect()

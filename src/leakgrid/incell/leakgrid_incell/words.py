@@ -55,16 +55,21 @@ def in_statics(thing: object, libraries: Iterable[str]) -> bool:
         return False
     address = id(thing).to_bytes(8, "little")
     bases = load_addresses()
-    try:
-        with open("/proc/self/mem", "rb", buffering=0) as memory:
-            for path in map(os.path.realpath, libraries):
-                for place, size in _statics(path) if path in bases else ():
-                    memory.seek(bases[path] + place)
-                    if address in memory.read(size):
-                        return True
-    except (OSError, ValueError, struct.error):
-        return False
+    for path in map(os.path.realpath, libraries):
+        try:
+            if path in bases and any(address in part for part in _read(bases[path], path)):
+                return True
+        except (OSError, ValueError, struct.error):  # of a file that is gone by now
+            continue
     return False
+
+
+def _read(base: int, library: str) -> Iterator[bytes]:
+    """The statics of a library that is loaded at ``base``, as they are now."""
+    with open("/proc/self/mem", "rb", buffering=0) as memory:
+        for place, size in _statics(library):
+            memory.seek(base + place)
+            yield memory.read(size)
 
 
 def _statics(library: str) -> list[tuple[int, int]]:

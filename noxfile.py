@@ -47,7 +47,9 @@ environment = sessions(
 @nox.session(python=False, requires=environment.requires)
 def tests(session: nox.Session) -> None:
     """Run leakgrid's own tests (arguments after -- go to pytest)."""
-    session.run(environment.python(session), "-m", "pytest", *session.posargs, external=True)
+    slowest = "--durations=15"
+    python = environment.python(session)
+    session.run(python, "-m", "pytest", slowest, *session.posargs, external=True)
 
 
 @nox.session(python=False, requires=environment.requires)

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -145,7 +146,13 @@ class Bench:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=_heed_interrupts,
         )
+
+
+def _heed_interrupts() -> None:
+    """A shell that runs something in the background has it ignore SIGINT, and so what it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def leakgrid(*arguments: str) -> tuple[int, str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -153,12 +154,17 @@ class Measurement:
         )
 
     def _growing(self, seen: _Seen) -> list[str]:
-        """Tests whose memory grew natively, the quickest first."""
+        """Tests whose memory grew natively, the quickest first, and the doubtful ones behind."""
         if seen.repeated is None:
             return []
         tests = {s.test for s in seen.repeated.suspects if s.detector == growth.DETECTOR}
+        doubtful = {s.test for s in seen.repeated.doubtful} - tests
         seconds = seen.screened.seconds
-        return sorted(tests, key=lambda test: (seconds.get(test, 0.0), test))[:MOST_EXPLAINED]
+        ordered = [
+            sorted(some, key=lambda test: (seconds.get(test, 0.0), test))
+            for some in (tests, doubtful)
+        ]
+        return list(itertools.chain(*ordered))[:MOST_EXPLAINED]
 
     def _compare(
         self, findings: tuple[Finding, ...], tests: Mapping[str, TestRecord]
@@ -229,7 +235,8 @@ class Measurement:
         if seen.repeated is not None:
             grown += seen.repeated.findings([n for n in self.detectors if n in _WITHOUT_STACKS])
             if growth.DETECTOR in self.detectors:
-                stacked, unseen = growth.with_stacks(seen.repeated.suspects, seen.stacks)
+                grew = (*seen.repeated.suspects, *seen.repeated.doubtful)
+                stacked, unseen = growth.with_stacks(grew, seen.stacks)
                 grown += stacked
                 dropped += unseen
             dropped += [*seen.repeated.dropped, *seen.repeated.not_judged]

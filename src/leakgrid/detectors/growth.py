@@ -35,6 +35,13 @@ class Explained:
         """Whether code of the extension, PyO3 or another crate allocated it."""
         return any(frame.owner in _NATIVE for frame in native_segment(self.found.leak.frames))
 
+    @property
+    def asked_itself(self) -> bool:
+        """Whether that code asked for the memory itself, not CPython on its behalf."""
+        known = (*_NATIVE, Owner.CPYTHON)
+        owners = (frame.owner for frame in native_segment(self.found.leak.frames))
+        return next((owner for owner in owners if owner in known), None) in _NATIVE
+
 
 def findings(suspects: Iterable[Suspect]) -> tuple[Finding, ...]:
     """Findings without stacks: one per type of object, and one per size of native memory."""
@@ -109,13 +116,13 @@ def with_stacks(
     plain: list[Suspect] = []
     for suspect in (s for s in suspects if s.detector == DETECTOR):
         if suspect.test not in stacks:
-            plain.append(suspect)
+            plain += [] if suspect.doubtful else [suspect]
             continue
         chosen = _chosen(suspect, stacks[suspect.test])
         named = suspect.kind not in (NATIVE_MEMORY, "undecided")
         if not chosen and (named or suspect.doubles):
             plain.append(suspect)
-        elif not chosen:
+        elif not chosen and not suspect.doubtful:
             what = f"{suspect.name} in {suspect.test}"
             dropped.append({"what": what, "why": "memcheck did not see it grow again"})
         for finding in _grouped(suspect, chosen):
@@ -124,6 +131,8 @@ def with_stacks(
 
 
 def _chosen(suspect: Suspect, stacks: Sequence[Explained]) -> list[Explained]:
+    if suspect.doubtful:
+        return [stack for stack in stacks if stack.asked_itself]
     native = [stack for stack in stacks if stack.native]
     if native:
         return native

@@ -64,6 +64,11 @@ class ScreenReport:
         """What still grew when the time was over: neither a finding nor clean."""
         return self._suspects(UNDECIDED)
 
+    @property
+    def doubtful(self) -> tuple[Suspect, ...]:
+        """What CPython itself may have kept, and what only a stack can tell."""
+        return tuple(s for test in self.tests.values() for s in test.suspects if s.doubtful)
+
     def _suspects(self, status: str) -> tuple[Suspect, ...]:
         return tuple(
             suspect

@@ -25,7 +25,9 @@ class Suspect:
 
     ``per_call`` is in objects, references, descriptors or threads, ``bytes`` in bytes per call.
     ``name`` is the object's type or name, the file's path, the thread's name. What ``doubles``
-    grows in ever rarer jumps, as a container does: a few calls more need not show it.
+    grows in ever rarer jumps, as a container does: a few calls more need not show it. What is
+    ``doubtful`` may be CPython's own; it counts only with a stack in which the extension asked
+    for the memory itself.
     """
 
     test: str
@@ -35,6 +37,7 @@ class Suspect:
     per_call: float
     bytes: float
     doubles: bool = False
+    doubtful: bool = False
 
     @classmethod
     def from_event(cls, test: str, data: Mapping[str, Any]) -> Suspect:
@@ -47,6 +50,7 @@ class Suspect:
             float(data["per_call"]),
             float(data["bytes"]),
             data.get("doubles") is True,
+            data.get("doubtful") is True,
         )
 
 

@@ -116,3 +116,27 @@ def test_a_suspect_that_was_not_repeated_under_memcheck_keeps_its_native_finding
 def test_memory_of_one_size_is_one_finding_and_of_another_size_another() -> None:
     found = growth.findings([memory("a", 512.9), memory("b", 513.2), memory("c", 80)])
     assert sorted(item.tests for item in found) == [("a", "b"), ("c",)]
+
+
+THROUGH_CPYTHON = (
+    Frame("malloc", object="libc", owner=Owner.LIBC),
+    Frame("PyUnicode_New", object="python", owner=Owner.CPYTHON),
+    Frame("known::name", "src/lib.rs", 9, "known", Owner.EXTENSION),
+)
+
+
+def test_what_may_be_interned_names_counts_where_the_extension_asked_for_memory_itself() -> None:
+    doubtful = replace(memory("t"), doubtful=True)
+    leaks = [added("t", n, 12, frames) for n in (1, 2) for frames in (OWN, THROUGH_CPYTHON)]
+    stacks = {"t": growth.explained("t", leaks, CALLS)}
+    (finding,), dropped = growth.with_stacks([doubtful], stacks)
+    assert finding.frames == OWN
+    assert dropped == ()
+
+
+def test_what_may_be_interned_names_is_no_finding_otherwise() -> None:
+    doubtful = replace(memory("t"), doubtful=True)
+    leaks = [added("t", n, 12, THROUGH_CPYTHON) for n in (1, 2)]
+    stacks = {"t": growth.explained("t", leaks, CALLS)}
+    assert growth.with_stacks([doubtful], stacks) == ((), ())
+    assert growth.with_stacks([doubtful], {}) == ((), ())

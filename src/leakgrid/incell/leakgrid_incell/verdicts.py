@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     Gained = Sequence[tuple[str, int]]
 
-_HELD = 0.9  # of a count that the holders explain; the rest is what looking itself moves
+_NAME = 256
+"""Bytes: an interned name takes less with its share of the table, unless it is a very long one."""
 
 
 def result(
@@ -104,6 +105,7 @@ def conclude(
     outcome = _Conclusion(meter, rows, change, words, share, files, threads).outcome()
     for suspect in outcome["suspects"]:
         suspect["doubles"] = doubled and suspect["detector"] == "growth"
+        suspect["doubtful"] = outcome["status"] == "held"
     return outcome
 
 
@@ -150,6 +152,7 @@ class _Conclusion:
         self.growth[measure.HEAP] = _usual([row[measure.HEAP] for row in rows])
         self.suspects: list[dict[str, Any]] = []
         self.dropped: list[str] = []
+        self.doubtful: list[dict[str, Any]] = []  # only a stack can say whose it is
 
     def leaks(self, cell: int) -> bool:
         return self.words.get(cell) == judge.LEAK
@@ -176,7 +179,7 @@ class _Conclusion:
             ]
             return result("unclear", "it neither kept its slope nor stopped", open_ones)
         if self.dropped:
-            return result("held", why="; ".join(self.dropped), dropped=self.dropped)
+            return result("held", "; ".join(self.dropped), self.doubtful, self.dropped)
         if held:
             return result("held", self.change.holder_text())
         if judge.IRREGULAR in self.words.values():
@@ -272,13 +275,15 @@ class _Conclusion:
 
     def _memory(self, rest: int) -> None:
         change = self.change
+        memory = _suspect("growth", "native-memory", "native memory", self.share, self.rate(rest))
         if change.interned * 4 >= self.calls:
             self.dropped.append(
                 f"names that this Python interns for ever: {self.rate(change.interned):g} per call"
             )
+            if rest > _NAME * change.interned:
+                self.doubtful.append(memory)
         elif change.traced:
             self.dropped.append("tracemalloc ran, whose own memory is not told apart")
+            self.doubtful.append(memory)
         else:
-            self.suspects.append(
-                _suspect("growth", "native-memory", "native memory", self.share, self.rate(rest))
-            )
+            self.suspects.append(memory)

@@ -7,9 +7,10 @@
 WORKFLOW is .github/workflows/memory-safety-pyo3.yml by default. The commands are read from its
 `run:` steps, so that the two cannot differ; of its `uses:` steps checkout becomes a clone,
 artifacts become folders in DIR/artifacts, and setup-python is left to the Pythons of this machine.
-Jobs of a matrix run one by one, the first N of them. DIR gets artifacts/, summary.md, outputs/ and
-a log of each step. GITHUB_TOKEN, GITHUB_API_URL and GITHUB_REPOSITORY are passed on. The exit code
-is 1 when a step failed that may not (a cell fails for its own verdict, and that may be).
+Jobs of a matrix run one by one, the first N of them (default: 2). DIR has to be new, empty, or of
+an earlier run, whose files are removed; it gets artifacts/, summary.md, outputs/ and a log of each
+step. GITHUB_TOKEN, GITHUB_API_URL and GITHUB_REPOSITORY are passed on. The exit code is 1 when a
+step failed that may not (a cell fails for its own verdict, and that may be).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).resolve().parent.parent
 WORKFLOW = ROOT / ".github" / "workflows" / "memory-safety-pyo3.yml"
 _EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
+_FOLDERS = ("artifacts", "outputs", "logs")
 
 
 @dataclass(slots=True)
@@ -57,13 +59,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     workflow = YAML(typ="safe").load(options.workflow.read_text(encoding="utf-8"))
     out = options.out.resolve()
-    shutil.rmtree(out, ignore_errors=True)
-    for name in ("artifacts", "outputs", "logs"):
+    _clear(out, with_checkout=options.checkout is None)
+    for name in _FOLDERS:
         (out / name).mkdir(parents=True)
     run = Run(
         out=out,
         checkout=(options.checkout or out / "checkout").resolve(),
-        inputs=dict(item.split("=", 1) for item in options.input),
+        inputs=dict(options.input),
         environ={name: str(value) for name, value in workflow.get("env", {}).items()},
         cells=options.cells,
         skipped=options.skip,
@@ -80,12 +82,67 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("workflow", nargs="?", type=Path, default=WORKFLOW)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--cells", type=int, default=2, metavar="N")
-    parser.add_argument("--input", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="a new or empty folder, or one of an earlier run, whose files are removed",
+    )
+    parser.add_argument(
+        "--cells",
+        type=_count,
+        default=2,
+        metavar="N",
+        help="run the first N jobs of a matrix only (default: 2)",
+    )
+    parser.add_argument(
+        "--input",
+        type=_pair,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an input of workflow_dispatch, such as tag=quick (repeatable)",
+    )
     parser.add_argument("--checkout", type=Path, metavar="DIR", help="default: a new clone")
     parser.add_argument("--skip", action="append", default=[], metavar="STEP", help="by its name")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if not _may_clear(options.out):
+        parser.error(
+            f"--out {options.out}: it is not empty, and this script did not make it (it would "
+            f"have {', '.join(_FOLDERS)}); name a new or empty folder"
+        )
+    return options
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of jobs")
+    return int(text)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
+
+
+def _may_clear(out: Path) -> bool:
+    """Whether nothing of anybody else lies there: no folder, an empty one, an earlier run's."""
+    if not out.exists():
+        return True
+    if not out.is_dir():
+        return False
+    return not any(out.iterdir()) or all((out / name).is_dir() for name in _FOLDERS)
+
+
+def _clear(out: Path, *, with_checkout: bool) -> None:
+    """Remove what an earlier run left, by its names: nothing else, and no checkout of others."""
+    for name in (*_FOLDERS, "checkout") if with_checkout else _FOLDERS:
+        if (out / name).is_dir():
+            shutil.rmtree(out / name)
+    (out / "summary.md").unlink(missing_ok=True)
 
 
 def _ordered(jobs: Mapping[str, Any]) -> Iterator[str]:

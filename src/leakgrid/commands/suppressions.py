@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from leakgrid import suppression
@@ -24,7 +25,7 @@ from leakgrid.finding import CellResult, Finding
 from leakgrid.store import Store, to_json
 
 _OWN = Path("suppressions")
-_SHIPPED = Path(__file__).resolve().parents[1] / "rules"
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 _HEADER = """\
 # Valgrind suppressions, written by `leakgrid suppressions export`{cell}.
@@ -33,8 +34,8 @@ _HEADER = """\
 #   PYTHONMALLOC=malloc valgrind --leak-check=full --undef-value-errors=no \\
 #       --suppressions=.valgrind.supp python -m pytest
 #
-# No rule here matches a stack with a frame of an extension. What they cannot tell apart, and what
-# is left out for that reason, is in suppressions/README.md of leakgrid.
+# No rule that leakgrid brings matches a stack with a frame of an extension. What they cannot tell
+# apart, and what is left out for that reason, is in suppressions/README.md of leakgrid.
 
 """
 
@@ -57,7 +58,9 @@ def add(subcommands: Subcommands) -> None:
             "--rules",
             type=Path,
             metavar="DIR",
-            help="default: suppressions, or the rules that leakgrid brings",
+            help="default: suppressions and the rules that leakgrid brings"
+            if action is export
+            else "default: suppressions, or the rules that leakgrid brings",
         )
         if action in (unused, proposal):
             add_places(action)
@@ -110,7 +113,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _layers(options: argparse.Namespace) -> tuple[suppression.Layer, ...]:
-    folder = options.rules or (_OWN if _OWN.is_dir() or not _SHIPPED.is_dir() else _SHIPPED)
+    shipped = _shipped()
+    folder = options.rules or (_OWN if _OWN.is_dir() or shipped is None else shipped)
     if not folder.is_dir():
         raise UsageError(
             f"there is no folder {folder}", next="Say where the rules are: --rules DIR."
@@ -118,9 +122,35 @@ def _layers(options: argparse.Namespace) -> tuple[suppression.Layer, ...]:
     return read_layers(folder)
 
 
+def _shipped() -> Path | None:
+    """The rules that leakgrid brings; None where they are missing.
+
+    A wheel has them beside its modules, an editable installation has no copy: there they are in
+    the repository that the modules lie in.
+    """
+    beside, source = _PACKAGE / "rules", _PACKAGE.parent.parent / "suppressions"
+    if beside.is_dir():
+        return beside
+    return source if _PACKAGE.parent.name == "src" and source.is_dir() else None
+
+
+def _exported(options: argparse.Namespace) -> tuple[suppression.Layer, ...]:
+    """The project's rules and leakgrid's; of two with one name the project's is meant."""
+    own = _layers(options)
+    shipped = _shipped()
+    if options.rules or shipped is None:
+        return own
+    names = {rule.name for layer in own for rule in layer.rules}
+    brought = (
+        replace(layer, rules=tuple(rule for rule in layer.rules if rule.name not in names))
+        for layer in read_layers(shipped)
+    )
+    return (*brought, *own)
+
+
 def _export(options: argparse.Namespace) -> int:
     rules = suppression.compose(
-        _layers(options),
+        _exported(options),
         python=options.python,
         pyo3=options.pyo3,
         target=options.target,

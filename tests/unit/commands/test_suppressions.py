@@ -6,6 +6,7 @@ import pytest
 from made import CELL, finding, places, result
 
 from leakgrid import cli, suppression
+from leakgrid.commands import suppressions as command
 from leakgrid.commands._common import read_layers
 from leakgrid.errors import ConfigError
 from leakgrid.signature import Frame, Owner
@@ -86,6 +87,59 @@ def test_export_writes_the_rules_of_one_cell_with_the_command_to_use_them(layers
         "at_exit",
     }
     assert "--suppressions=.valgrind.supp python -m pytest" in out
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project as ``leakgrid init`` leaves it: a folder of rules without any rule."""
+    folder = tmp_path / "project"
+    (folder / "suppressions").mkdir(parents=True)
+    (folder / "suppressions" / "README.md").write_text("how to write a rule")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def exported(capsys, *options):
+    assert cli.main(["suppressions", "export", "--output", "-", *options]) == 0
+    return suppression.parse(capsys.readouterr().out)
+
+
+def test_a_project_without_rules_of_its_own_exports_those_that_leakgrid_brings(project, capsys):
+    brought = {one.name for one in suppression.compose(read_layers(OWN), by_hand=True)}
+    assert {one.name for one in exported(capsys)} == brought
+    (project / "suppressions" / "README.md").unlink()
+    (project / "suppressions").rmdir()
+    assert {one.name for one in exported(capsys)} == brought
+
+
+def test_rules_of_the_project_are_exported_with_those_that_leakgrid_brings(
+    project, layers, capsys, monkeypatch
+):
+    wheel = project.parent / "site-packages" / "leakgrid"
+    wheel.mkdir(parents=True)
+    (layers / "rules").rename(wheel / "rules")
+    monkeypatch.setattr(command, "_PACKAGE", wheel)
+    path = rule(project, "common", "of_ours")
+    rule(project, "python/3.12", "of_312", notes=NOTES.replace("made for", "ours, made for"))
+    for file in (project / "rules").rglob("*.*"):
+        place = project / "suppressions" / file.relative_to(project / "rules")
+        place.parent.mkdir(exist_ok=True)
+        file.rename(place)
+    assert not path.exists()
+    found = exported(capsys, "--python", "3.12", "--target", "demo")
+    names = [one.name for one in found]
+    assert sorted(names) == ["at_exit", "everywhere", "of_029", "of_312", "of_demo", "of_ours"]
+    assert found[names.index("of_312")].reason == "ours, made for this test"
+    alone = exported(capsys, "--rules", "suppressions")
+    assert [one.name for one in alone] == ["of_ours", "of_312"]
+
+
+def test_where_leakgrid_brings_no_rules_a_project_needs_a_folder(project, capsys, monkeypatch):
+    monkeypatch.setattr(command, "_PACKAGE", project / "lib" / "leakgrid")
+    assert exported(capsys) == ()
+    monkeypatch.chdir(project.parent)
+    assert cli.main(["suppressions", "export"]) == 2
+    assert "--rules DIR" in capsys.readouterr().err
 
 
 def test_without_any_rule_the_exported_file_says_so(tmp_path, capsys):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from leakgrid import changelog, registry
+from leakgrid.amounts import counted
 from leakgrid.detectors import valgrind
 from leakgrid.errors import DataError, LeakgridError, UsageError
 from leakgrid.finding import CellResult
@@ -211,7 +212,11 @@ def _results(store: Store, notes: list[str]) -> dict[str, CellResult]:
     results = store.results()
     partial = [name for name, result in results.items() if result.partial]
     if partial:
-        notes.append(f"{len(partial)} stored results are of a part of the tests, and do not count")
+        one = len(partial) == 1
+        notes.append(
+            f"{counted(len(partial), 'stored result')} {'is' if one else 'are'} partial (tests or "
+            f"detectors) and {'does' if one else 'do'} not count"
+        )
     if not results:
         notes.append(
             "no result is stored here, so nothing can be said about stale ones, a new CPython or a "

@@ -20,6 +20,7 @@ FINE = frozenset({"clean", "known", "improved"})
 LEAKING = frozenset({"regressed", "unbaselined"})
 NOT_EVALUATED = frozenset({"unsupported", "build-failed", "tests-failed", "no-tests"})
 
+SELECTION = "part of the tests only"
 _OWNERS = list(Owner)
 _AMOUNT = re.compile(r"(?<![\w.,-])(\d[\d,]*(?:\.\d+)?(?:e\+\d+)?) (byte|block|name)s\b")
 _SAID = re.compile(r"\d.* per call")
@@ -71,6 +72,16 @@ def minor(result: CellResult) -> str:
 def cell_id(result: CellResult) -> str:
     """The cell's name on the command line: ``mrrc/py3.12-pyo3-0.30.1``."""
     return f"{result.target}/py{minor(result)}-pyo3-{result.pyo3}"
+
+
+def part(result: CellResult) -> str:
+    """What of a whole run a partial result is, in a few words; empty where it is whole."""
+    if not result.partial:
+        return ""
+    off = any(item.startswith("memcheck (") for item in result.not_checked)
+    if off or (result.detectors and "memcheck" not in result.detectors):
+        return "without memcheck"
+    return SELECTION
 
 
 def version_key(text: str) -> tuple[Version, str]:

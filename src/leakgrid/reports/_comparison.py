@@ -84,9 +84,8 @@ def _alone(entry: Entry, state: str) -> str:
 
 def _side(name: str, result: CellResult) -> str:
     text = f"{name + ':':<8}{common.cell_id(result)}, {result.verdict}"
-    off = any(item.startswith("memcheck (") for item in result.not_checked)
-    part = ", without memcheck" if off else ", part of the tests only"
-    return common.one_line(text + (part if result.partial else ""))
+    part = common.part(result)
+    return common.one_line(text + (f", {part}" if part else ""))
 
 
 def _entry(entry: Entry, alone: str = "") -> list[str]:

@@ -146,8 +146,7 @@ def _what_was_run(cells: Sequence[CellResult]) -> str:
         repeated = sum(record.repeatable is True for record in cell.tests.values())
         rows.append(
             [
-                f"`{common.cell_id(cell)}`"
-                + (" (a selection of the tests)" if cell.partial else ""),
+                f"`{common.cell_id(cell)}`" + (f" ({part})" if (part := common.part(cell)) else ""),
                 str(len(cell.tests)) if cell.tests else "none",
                 str(outcomes["passed"]),
                 others or "none",
@@ -232,6 +231,6 @@ def _reproduce(cells: Sequence[CellResult]) -> str:
         "Valgrind, for memcheck); a project that is no target of a matrix file is named by its "
         f"folder, or as NAME==VERSION:\n\n````bash\n{commands}\n````\n"
     )
-    if any(cell.partial for cell in cells):
-        text += "\nSome of these runs were of a selection of the tests; the commands run all.\n"
+    if any(common.part(cell) == common.SELECTION for cell in cells):
+        text += "\nSome of these runs were of part of the tests; the commands run all.\n"
     return text

@@ -7,6 +7,7 @@ not installed (nox prints the grid with nothing but its own dependencies).
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from leakgrid.amounts import counted
@@ -71,7 +72,7 @@ def _grid(target: str, cells: Sequence[CellResult], paint: _Paint) -> str:
         for pyo3 in versions
     }
     head = "  ".join(pyo3.ljust(widths[pyo3]) for pyo3 in versions).rstrip()
-    title = f"{target}, PyO3 across" + (", part of the tests only" if _partial(cells) else "")
+    title = f"{target}, PyO3 across{_partial(cells)}"
     lines = [paint(common.one_line(title), "bold"), f"  {'Python'.ljust(first)}  {head}"]
     for python in pythons:
         line = f"  {python.ljust(first)}"
@@ -83,8 +84,13 @@ def _grid(target: str, cells: Sequence[CellResult], paint: _Paint) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _partial(cells: Sequence[CellResult]) -> bool:
-    return any(cell.partial for cell in cells)
+def _partial(cells: Sequence[CellResult]) -> str:
+    """What was left out, and in how many cells where that is not all of them."""
+    counts = Counter(part for cell in cells if (part := common.part(cell)))
+    return "".join(
+        f", {part}" + ("" if count == len(cells) else f" ({count} of {len(cells)} cells)")
+        for part, count in sorted(counts.items())
+    )
 
 
 def _findings(results: Sequence[CellResult], paint: _Paint) -> str:

@@ -137,3 +137,26 @@ def test_the_day_of_the_last_review_is_in_the_matrix_file(
     assert cli.main(arguments) == code
     said = capsys.readouterr()
     assert told in said.out + said.err
+
+
+@pytest.mark.parametrize(
+    ("pythons", "told"),
+    [
+        (["3.12"], "1 stored result is partial (tests or detectors) and does not count"),
+        (["3.12", "3.13"], "2 stored results are partial (tests or detectors) and do not count"),
+    ],
+)
+def test_partial_results_are_counted_and_do_not_count(
+    arguments: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    pythons: list[str],
+    told: str,
+) -> None:
+    store = Store(tmp_path / "store", tmp_path / "base")
+    for python in pythons:
+        made = result(target="a", partial=True, detectors=("growth",))
+        store.save_result(f"a/py{python}-pyo3-0.29.0", made)
+    cli.main(arguments)
+    printed = capsys.readouterr()
+    assert told in printed.out + printed.err

@@ -218,6 +218,37 @@ def measured_by(*detectors: str, **more: object) -> CellResult:
     return scenes.cell("3.12.1", "0.30.1", "clean", detectors=detectors, tests=tests, **more)
 
 
+OFF = ("memcheck (not asked for, see --detectors)",)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({}, ""),
+        ({"partial": True}, "part of the tests only"),
+        ({"partial": True, "detectors": ("memcheck",)}, "part of the tests only"),
+        ({"partial": True, "detectors": ("growth", "refs")}, "without memcheck"),
+        ({"partial": True, "not_checked": OFF}, "without memcheck"),
+    ],
+)
+def test_a_run_without_memcheck_is_not_called_part_of_the_tests(more, told) -> None:
+    cell = scenes.cell("3.12.1", "0.30.1", "clean", tests={"t::a": TestRecord("passed")}, **more)
+    suffix = f", {told}" if told else ""
+    title, *_ = terminal.render((cell,)).splitlines()
+    assert title == f"one, PyO3 across{suffix}"
+    first, *_ = reports.render_comparison(cell, cell, Comparison()).splitlines()
+    assert first == f"before: one/py3.12-pyo3-0.30.1, clean{suffix}"
+    report = reports.render("baseline-report", (cell,))
+    assert (f"`one/py3.12-pyo3-0.30.1` ({told})" in report) is bool(told)
+    assert ("the commands run all" in report) is (told == "part of the tests only")
+
+
+def test_the_grid_says_how_many_cells_were_cut_where_it_is_not_all_of_them() -> None:
+    native = replace(measured_by("growth"), partial=True)
+    text = terminal.render((native, *scenes.CLEAN))
+    assert text.startswith("one, PyO3 across, without memcheck (1 of 3 cells)\n")
+
+
 def section(text: str, title: str) -> str:
     return text.partition(f"## {title}\n")[2].partition("\n## ")[0]
 

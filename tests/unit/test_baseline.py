@@ -230,10 +230,13 @@ def test_a_baseline_of_before_cycles_were_kept_is_still_read():
 
 def test_a_finding_of_the_extension_carries_the_command_that_shows_it():
     (entry,) = accept(result(finding()), None, "looked at it").entries
-    shown = "leakgrid check demo --python 3.12 --pyo3 0.29.3 -- -k test_0"
-    assert (entry.reproducer, entry.link) == (shown, "")
+    shown, _, path = entry.reproducer.partition("  # ")
+    assert shown == "leakgrid check PATH --python 3.12 --pyo3 0.29.3 -- -k test_0"
+    assert path == "PATH: the folder of demo, demo==VERSION, or demo where matrix.toml has it"
+    assert entry.link == ""
     (entry,) = accept(result(finding(kind="lost-at-import", tests=())), None, "r").entries
-    assert entry.reproducer.startswith("leakgrid check demo")
+    assert entry.reproducer.startswith("leakgrid check PATH --python 3.12 --pyo3 0.29.3  # PATH:")
+    assert entry.reproducer.endswith("; importing it is enough")
 
 
 @pytest.mark.parametrize(

@@ -237,7 +237,10 @@ def test_the_loop_is_python_and_calls_the_simplest_test():
 
 def test_without_a_test_there_is_the_whole_cell_to_run():
     (lines,) = explain(*SCENES["at-import"]).reproducers.values()
-    assert lines == ("leakgrid check demo --python 3.12 --pyo3 0.28.3 --detectors memcheck",)
+    assert lines == (
+        "# PATH: the folder of demo, demo==VERSION, or demo where matrix.toml has it",
+        "leakgrid check PATH --python 3.12 --pyo3 0.28.3 --detectors memcheck",
+    )
 
 
 def test_a_test_that_needs_quotes_stays_one_argument():

@@ -159,17 +159,17 @@ def _evidence(finding: Finding, how: Accepting, result: CellResult) -> tuple[str
     """
     if how.reproducer or how.link:
         return " ".join(how.reproducer.split()), how.link.strip()
-    check = (
-        f"leakgrid check {result.target} --python {python_minor(result.python)} "
-        f"--pyo3 {result.pyo3}"
-    )
+    # How the project was named is not recorded, and its bare name means something in a matrix only.
+    check = f"leakgrid check PATH --python {python_minor(result.python)} --pyo3 {result.pyo3}"
+    name = result.target
+    path = f"# PATH: the folder of {name}, {name}==VERSION, or {name} where matrix.toml has it"
     if finding.kind == "lost-at-import":
-        return f"{check}, which imports it", ""
+        return f"{check}  {path}; importing it is enough", ""
     if not finding.tests:
         raise UsageError(
             f"{finding.id} is in the extension's own code, and no test shows it",
             why="whoever reviews the baseline has to be able to see it again",
             next="Add --reproducer TEXT or --link URL.",
         )
-    name = min(finding.tests).rpartition("::")[2].partition("[")[0]
-    return f"{check} -- -k {name}", ""
+    test = min(finding.tests).rpartition("::")[2].partition("[")[0]
+    return f"{check} -- -k {test}  {path}", ""

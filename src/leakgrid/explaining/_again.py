@@ -22,12 +22,15 @@ def reproducers(finding: Finding, result: CellResult, pattern: str) -> dict[str,
     # Where memcheck gave growth its stack, it is needed to see the stack again.
     stacked = finding.detector != "memcheck" and finding.frames
     detectors = f"memcheck,{finding.detector}" if stacked else finding.detector
+    # How the project was named is not recorded, and its bare name means something in a matrix only.
+    name = " ".join(result.target.split())
+    path = f"# PATH: the folder of {name}, {name}==VERSION, or {name} where matrix.toml has it"
     check = (
-        f"leakgrid check {result.target} --python {python_minor(result.python)} "
+        f"leakgrid check PATH --python {python_minor(result.python)} "
         f"--pyo3 {result.pyo3}{where} --detectors {detectors}"
     )
     found: dict[str, tuple[str, ...]] = {
-        "with leakgrid" + (", this test alone" if test else ""): (check,)
+        "with leakgrid" + (", this test alone" if test else ""): (path, check)
     }
     if not test:
         return found

@@ -9,7 +9,8 @@ given; the commands are printed first in either case. Without a terminal and wit
 printed only. Arguments for nox replace the quick selection when they select sessions themselves;
 whatever follows -- goes on to pytest.
 
-Exit codes: nox's own (0 or 1), 2 when something is missing that this script may not install.
+Exit codes: nox's own (0 or 1; 2 for a faulty matrix.toml), 2 also when something is missing that
+this script may not install, 130 after Ctrl-C.
 Runs on Python 3.9 and later with the standard library only.
 """
 

@@ -38,7 +38,7 @@ class Finding:
     subject: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form of DESIGN section 5."""
+        """The JSON form, as result.json has it."""
         return {
             "detector": self.detector,
             "kind": self.kind,
@@ -92,7 +92,7 @@ class TestRecord:
     __test__ = False  # pytest would take the name for a test class
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form of DESIGN section 5."""
+        """The JSON form, as result.json has it."""
         return {
             "outcome": self.outcome,
             "seconds": round(self.seconds, 4),
@@ -122,7 +122,7 @@ class CellResult:
     leaks were seen. ``timing`` maps a stage to ``{"seconds": wall, "cpu": CPU seconds}``.
     ``not_checked`` names what was switched off or could not be seen, one sentence each.
     ``detectors`` are those that ran (empty: not known).
-    ``partial`` is true where only a selection of the tests ran (``-k``).
+    ``partial`` is true where only a selection of the tests ran (``-k``), or memcheck was left out.
     ``sources`` says which sources these were, the same on every machine (empty: not known).
     """
 
@@ -148,7 +148,7 @@ class CellResult:
     sources: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form of DESIGN section 5, with ``schema`` first."""
+        """The JSON form, as result.json has it: ``schema`` first."""
         return {
             "schema": SCHEMA,
             "target": self.target,

@@ -46,7 +46,7 @@ class Frame:
     owner: Owner = Owner.UNKNOWN
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form of DESIGN section 5."""
+        """The JSON form, as result.json has it."""
         return {
             "function": self.function,
             "file": self.file,

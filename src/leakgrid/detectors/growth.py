@@ -108,6 +108,7 @@ def with_stacks(
     allocated counts, lost or reachable, and lost memory whoever allocated it. An object that the
     screen named stays named without a stack where no native one grew: CPython hands out lists,
     dicts and tuples from lists of free ones, so their block was allocated by whoever used it first.
+    A stack through CPython that grew far less often than objects were lost is such a block's.
     Nor does what doubles need to grow in the few calls under memcheck.
     Blocks of the same functions of the extension are one leak.
     """
@@ -133,10 +134,15 @@ def with_stacks(
 def _chosen(suspect: Suspect, stacks: Sequence[Explained]) -> list[Explained]:
     if suspect.doubtful:
         return [stack for stack in stacks if stack.asked_itself]
-    native = [stack for stack in stacks if stack.native]
+    plain = suspect.kind == NATIVE_MEMORY
+    native = [
+        stack
+        for stack in stacks
+        if stack.native and (plain or stack.asked_itself or stack.blocks * 2 >= suspect.per_call)
+    ]
     if native:
         return native
-    if suspect.kind != NATIVE_MEMORY:
+    if not plain:
         return []
     return [stack for stack in stacks if stack.found.leak.kind == DEFINITE][:1]
 

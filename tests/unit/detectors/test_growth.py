@@ -140,3 +140,15 @@ def test_what_may_be_interned_names_is_no_finding_otherwise() -> None:
     stacks = {"t": growth.explained("t", leaks, CALLS)}
     assert growth.with_stacks([doubtful], stacks) == ((), ())
     assert growth.with_stacks([doubtful], {}) == ((), ())
+
+
+def test_a_stack_that_grew_far_less_often_than_objects_were_lost_is_not_theirs() -> None:
+    leaks = [added("t", n, 1, THROUGH_CPYTHON) for n in (1, 2)]
+    stacks = {"t": growth.explained("t", leaks, CALLS)}
+    (finding,), _ = growth.with_stacks([objects("t")], stacks)
+    assert (finding.frames, finding.bytes) == ((), 64)
+
+    rare = [added("t", n, 4) for n in (1, 2)]  # memory that the extension loses now and then
+    stacks = {"t": growth.explained("t", [*leaks, *rare], CALLS)}
+    (finding,), _ = growth.with_stacks([objects("t")], stacks)
+    assert finding.frames == OWN

@@ -255,6 +255,14 @@ def test_a_reproducer_or_a_link_that_was_given_is_carried_instead(how, carried):
     )
 
 
+def test_a_link_that_was_given_is_carried_whoever_owns_the_finding():
+    found = result(finding(owner=Owner.CPYTHON))
+    (entry,) = accept(found, None, Accepting("r", link="https://example.org/1")).entries
+    assert entry.link == "https://example.org/1"
+    (entry,) = accept(found, None, "r").entries
+    assert (entry.reproducer, entry.link) == ("", "")
+
+
 def test_a_finding_of_the_extension_that_no_test_shows_needs_a_reproducer_or_a_link():
     with pytest.raises(UsageError, match="no test shows it"):
         accept(result(finding(tests=())), None, "r")

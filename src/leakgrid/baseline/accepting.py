@@ -38,8 +38,8 @@ _PUBLIC = re.compile(r"https?://\S+\.\S+")
 class Accepting:
     """How to accept: why, which findings, and what happens to entries that did not occur.
 
-    ``ids`` are the findings to accept (None: all). ``reproducer`` and ``link`` are for the new
-    entries of the extension's own findings. ``prune`` removes stale entries.
+    ``ids`` are the findings to accept (None: all). ``reproducer`` and ``link`` are for entries that
+    have neither yet. ``prune`` removes stale entries.
     """
 
     reason: str = ""
@@ -124,8 +124,10 @@ def _accepted(
 ) -> Accepted:
     reason = before.reason if before else how.reason
     reproducer, link = (before.reproducer, before.link) if before else ("", "")
+    if not (reproducer or link):
+        reproducer, link = " ".join(how.reproducer.split()), how.link.strip()
     if finding.owner == Owner.EXTENSION and not (reproducer or link or _PUBLIC.search(reason)):
-        reproducer, link = _evidence(finding, how, result)
+        reproducer = _evidence(finding, result)
     entry = Accepted(
         id=finding.id,
         detector=finding.detector,
@@ -152,19 +154,17 @@ def _accepted(
     )
 
 
-def _evidence(finding: Finding, how: Accepting, result: CellResult) -> tuple[str, str]:
-    """The reproducer and link of an extension's own finding: as given, else the test that shows it.
+def _evidence(finding: Finding, result: CellResult) -> str:
+    """The reproducer of an extension's own finding where none was given: a test that shows it.
 
     Raises UsageError where nothing shows it: no test is known.
     """
-    if how.reproducer or how.link:
-        return " ".join(how.reproducer.split()), how.link.strip()
     # How the project was named is not recorded, and its bare name means something in a matrix only.
     check = f"leakgrid check PATH --python {python_minor(result.python)} --pyo3 {result.pyo3}"
     name = result.target
     path = f"# PATH: the folder of {name}, {name}==VERSION, or {name} where matrix.toml has it"
     if finding.kind == "lost-at-import":
-        return f"{check}  {path}; importing it is enough", ""
+        return f"{check}  {path}; importing it is enough"
     if not finding.tests:
         raise UsageError(
             f"{finding.id} is in the extension's own code, and no test shows it",
@@ -172,4 +172,4 @@ def _evidence(finding: Finding, how: Accepting, result: CellResult) -> tuple[str
             next="Add --reproducer TEXT or --link URL.",
         )
     test = min(finding.tests).rpartition("::")[2].partition("[")[0]
-    return f"{check} -- -k {test}  {path}", ""
+    return f"{check} -- -k {test}  {path}"

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from leakgrid import amounts
 from leakgrid import baseline as baselines
 from leakgrid.baseline import Accepting, Baseline
 from leakgrid.commands._common import (
@@ -112,7 +113,8 @@ def run(options: argparse.Namespace) -> int:
     if writing and not options.dry_run and _agreed(options, len(writing)):
         for change in writing:
             store.save_baseline(change.after)
-            print(f"{change.cell}: {len(change.after.entries)} accepted findings in {change.path}")
+            accepted = amounts.counted(len(change.after.entries), "accepted finding")
+            print(f"{change.cell}: {accepted} in {change.path}")
     return 0
 
 

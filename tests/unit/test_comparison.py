@@ -237,6 +237,39 @@ def test_stacks_of_the_same_functions_of_pyo3_are_one_cause():
     assert sorted(len(cause.entries) for cause in found) == [1, 1, 2]
 
 
+def lost_in(name: str, test: str, *functions: str, owner: Owner = Owner.CPYTHON) -> Finding:
+    found = under_pyo3(name, *((function, owner) for function in functions))
+    return replace(found, kind="definitely-lost", owner=owner, tests=(test,))
+
+
+def test_who_made_an_object_is_not_the_mistake_that_lost_it():
+    stacked = under_pyo3("a", ("pyo3::into_new_object", Owner.PYO3), ("demo::new", Owner.EXTENSION))
+    stacked = replace(stacked, detector="growth", subject="dict", owner=Owner.PYO3)
+    objects = replace(stacked, kind="object")
+    assert told(result(), result(objects))["new"] == ["dict objects held by native code"]
+    instances = replace(stacked, kind="instance", owner=Owner.EXTENSION)
+    assert told(result(), result(instances))["new"] == ["memory lost with instances of a class"]
+
+
+def test_lost_blocks_of_cpython_are_one_cause_by_the_function_that_made_them():
+    after = result(
+        lost_in("a", "t::a", "new_dict", "PyDict_New", "dict_merge"),
+        lost_in("b", "t::b", "new_dict", "PyDict_New", "PyObject_SetAttr"),
+    )
+    assert told(result(), after)["new"] == ["definitely-lost through PyDict_New"]
+
+
+def test_lost_blocks_of_tests_whose_objects_grow_are_the_same_cause():
+    growth_in_a = growing("instance", "Holder")
+    of_cpython = lost_in("b", "t::a", "new_dict", "PyDict_New")
+    (cause,) = causes(compare_results(result(), result(growth_in_a, of_cpython)))["new"]
+    assert len(cause.entries) == 2
+    elsewhere = lost_in("b", "t::b", "new_dict", "PyDict_New")
+    own = lost_in("b", "t::a", "demo::forget", owner=Owner.EXTENSION)
+    for other in (elsewhere, own):
+        assert len(causes(compare_results(result(), result(growth_in_a, other)))["new"]) == 2
+
+
 def test_another_function_of_the_extension_is_new_under_the_same_functions_of_pyo3():
     one = under_pyo3("a", ("pyo3::err::leak", Owner.PYO3), ("demo::one", Owner.EXTENSION))
     two = under_pyo3("b", ("pyo3::err::leak", Owner.PYO3), ("demo::two", Owner.EXTENSION))

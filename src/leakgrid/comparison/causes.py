@@ -17,6 +17,8 @@ _SUBJECTS = (
     re.compile(r"[\d.,]+ (\S.*) per call held by native code"),
     re.compile(r"[\d,]+ reference(?:s|\(s\))? more to (.+) after import"),
 )
+_OWN = (Owner.EXTENSION, Owner.DEPENDENCY)
+_C_API = re.compile(r"Py[A-Z][A-Za-z]+_(?!Malloc|Calloc|Realloc|GC)")
 _SIZE = 64
 """Bytes: sizes per call differ by what looking itself moves."""
 
@@ -52,22 +54,24 @@ def mechanism(finding: Finding | Accepted) -> tuple[str, str]:
     """What makes findings the same mistake: a key, and words for people.
 
     Only what the finding itself says counts: the kind of object, the functions of PyO3 and CPython
-    in the stack without the extension's own. What neither names is a mechanism of its own.
+    in the stack without the extension's own. What neither names is a mechanism of its own. Of an
+    object that lost its owner the stack says who made it, not who lost it.
     """
     name = subject(finding)
     key = f"{finding.detector}|{kind_family(finding.kind)}"
+    if finding.kind == "instance":
+        return key, "memory lost with instances of a class"
+    if name and finding.detector == "growth" and finding.owner not in _OWN:
+        return f"{key}|{name}", f"{name} objects held by native code"
     if isinstance(finding, Finding) and finding.frames:
         chain = _underneath(finding)
         if chain:
-            return f"{key}|{'|'.join(chain)}", f"{finding.kind} through {chain[0]}"
+            public = next(filter(_C_API.match, chain), chain[0])
+            return f"{key}|{'|'.join(chain)}", f"{finding.kind} through {public}"
     elif name and finding.detector in ("refs", "census"):
         sort, words = _sort_of(name, finding.detector)
         when = "lost with each call" if finding.detector == "refs" else "too many after import"
         return f"{key}|{sort}", f"references to {words} {when}"
-    elif finding.kind == "instance":
-        return key, "memory lost with instances of a class"
-    elif name and finding.detector == "growth":
-        return f"{key}|{name}", f"{name} objects held by native code"
     elif finding.kind == "native-memory" and isinstance(finding, Finding) and not finding.frames:
         size = max(1, round(finding.bytes / _SIZE)) * _SIZE
         return f"{key}|{size}", f"memory that nothing in Python holds, about {size} bytes per call"
@@ -92,12 +96,22 @@ def _sort_of(name: str, detector: str) -> tuple[str, str]:
 
 
 def _underneath(finding: Finding) -> list[str]:
-    """The functions of PyO3 and CPython in a stack, innermost first, without generated code."""
-    return [
+    """The functions of PyO3 and CPython in a stack, innermost first, without generated code.
+
+    Of a stack without native code only up to the C API function that made what was lost: what
+    CPython called that for is another matter in each test.
+    """
+    segment = native_segment(finding.frames)
+    chain = [
         frame.function
-        for frame in native_segment(finding.frames)
+        for frame in segment
         if frame.owner in (Owner.PYO3, Owner.CPYTHON) and not is_glue(frame)
     ]
+    if finding.owner is Owner.CPYTHON and kind_family(finding.kind) == "leak":
+        for number, function in enumerate(chain, 1):
+            if _C_API.match(function):
+                return chain[:number]
+    return chain
 
 
 def causes(compared: Comparison) -> dict[str, tuple[Cause, ...]]:
@@ -115,6 +129,8 @@ def causes(compared: Comparison) -> dict[str, tuple[Cause, ...]]:
             if state in ("new", "gone") and _known_elsewhere(entry, others):
                 where = "changed"
             groups[where].setdefault(mechanism(_side(entry))[0], []).append(entry)
+    for state in ("new", "gone"):
+        _fold(groups[state])
     return {
         state: tuple(
             Cause(key, mechanism(_side(entries[0]))[1], tuple(entries))
@@ -122,6 +138,26 @@ def causes(compared: Comparison) -> dict[str, tuple[Cause, ...]]:
         )
         for state in _STATES
     }
+
+
+def _fold(groups: dict[str, list[Entry]]) -> None:
+    """Put blocks that memcheck calls lost to the growth of the very same tests: it is one leak.
+
+    Only such as the extension's own code did not ask for.
+    """
+    growing = {key: _tests(entries) for key, entries in groups.items() if key.startswith("growth|")}
+    for key in [key for key in groups if key.startswith("memcheck|leak")]:
+        tests = _tests(groups[key])
+        if not tests or not tests <= set().union(*growing.values()):
+            continue
+        if any(_side(entry).owner in _OWN for entry in groups[key]):
+            continue
+        nearest = max(sorted(growing), key=lambda other: len(tests & growing[other]))
+        groups[nearest] += groups.pop(key)
+
+
+def _tests(entries: Iterable[Entry]) -> set[str]:
+    return {test for entry in entries for test in _side(entry).tests}
 
 
 def _known_elsewhere(entry: Entry, others: Iterable[Entry]) -> bool:

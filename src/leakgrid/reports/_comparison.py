@@ -42,7 +42,8 @@ def _in_short(found: Mapping[str, tuple[Cause, ...]]) -> list[str]:
     """What the step from one to the other brings and mends."""
     return [
         common.one_line(
-            f"{word:<8}" + ("; ".join(cause.title for cause in found[state]) or "nothing")
+            f"{word:<8}"
+            + ("; ".join(dict.fromkeys(cause.title for cause in found[state])) or "nothing")
         )
         for word, state in (("brings:", "new"), ("mends:", "gone"))
     ]
@@ -69,8 +70,9 @@ def _cause(cause: Cause, state: str) -> list[str]:
     if len(cause.entries) == 1:
         return _entry(cause.entries[0], _alone(cause.entries[0], state))
     lines = [f"  {common.one_line(cause.title)}: {len(cause.entries)} findings"]
-    for entry in cause.entries[: _SHOWN[state]]:
-        lines += [f"  {line}" for line in _entry(entry, _alone(entry, state))]
+    for number, entry in enumerate(cause.entries[: _SHOWN[state]]):
+        told = _entry(entry, _alone(entry, state), stack=number == 0)
+        lines += [f"  {line}" for line in told]
     rest = len(cause.entries) - _SHOWN[state]
     return [*lines, f"    and {rest} more like these"] if rest > 0 else lines
 
@@ -88,7 +90,8 @@ def _side(name: str, result: CellResult) -> str:
     return common.one_line(text + (f", {part}" if part else ""))
 
 
-def _entry(entry: Entry, alone: str = "") -> list[str]:
+def _entry(entry: Entry, alone: str = "", *, stack: bool = True) -> list[str]:
+    """The lines of one entry. What is mended needs no stack."""
     side = entry.after or entry.before
     if side is None:
         return []
@@ -100,6 +103,8 @@ def _entry(entry: Entry, alone: str = "") -> list[str]:
         lines[0] += f", before: {before}"
     if side.tests:
         lines.append(f"    tests: {common.some(side.tests, _TESTS)}")
+    if entry.after is None or not stack:
+        return lines
     if isinstance(side, Finding):
         for frame in common.story(side):
             text = "..." if frame is None else f"{frame.function}  {common.place(frame)}"

@@ -11,8 +11,10 @@ from leakgrid.matrix import CellPlan
 from leakgrid.verdict import exit_code
 
 FINDINGS, NOT_EVALUATED, NOT_TRUSTED = 1, 3, 4
+_UNDEFINED_OFF = "--no-undefined"
+"""How ``not_checked`` of a result names what was switched off with it."""
 _SEVERITY = (FINDINGS, NOT_TRUSTED, NOT_EVALUATED)
-"""The worst first: a confirmed regression outranks everything else."""
+"""The worst first: a regression outranks everything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Question:
     can be released against (empty: unknown). ``sources`` maps a target to the digest of its
     sources. ``results`` are the stored ones by cell, judged against the baselines of now;
     ``remeasure`` names cells of which the baseline of now says too little. ``limit`` is how old a
-    result may be.
+    result may be, ``detectors`` are all that there are.
     """
 
     plans: Sequence[CellPlan]
@@ -48,15 +50,16 @@ class Question:
     results: Mapping[str, CellResult]
     now: datetime
     limit: timedelta
+    detectors: Sequence[str]
     remeasure: frozenset[str] = frozenset()
 
 
 def judge(question: Question) -> tuple[Reason, ...]:
     """Every reason against a release; none where the gate is open.
 
-    Each cell of the newest PyO3 has to be evaluated: its whole suite, these sources, within the
-    limit. Of the other cells of the matrix whatever is stored must be neither regressed,
-    untrusted nor too old, whichever sources it is about.
+    Each cell of the newest PyO3 has to be evaluated: its whole suite, with every detector, these
+    sources, within the limit. Of the other cells of the matrix whatever is stored must be neither
+    regressed, untrusted nor too old, whichever sources it is about.
     """
     reasons: list[Reason] = []
     for target in dict.fromkeys(plan.cell.target for plan in question.plans):
@@ -111,8 +114,7 @@ def _cell(plan: CellPlan, question: Question, *, required: bool) -> Iterator[Rea
         )
     if not required:
         return
-    if result.partial:
-        yield _not_evaluated(cell, "partial", "only a selection of its tests or detectors ran")
+    yield from _wholeness(cell, result, question.detectors)
     if not result.sources:
         yield _not_evaluated(cell, "sources-unknown", "its result does not say of which sources")
     elif result.sources != question.sources.get(plan.cell.target):
@@ -121,6 +123,27 @@ def _cell(plan: CellPlan, question: Question, *, required: bool) -> Iterator[Rea
             "other-sources",
             f"it was measured for other sources ({result.sources}, these are "
             f"{question.sources.get(plan.cell.target, 'unknown')})",
+        )
+
+
+def _wholeness(cell: str, result: CellResult, detectors: Sequence[str]) -> Iterator[Reason]:
+    """Whether everything was looked for in every test, which ``partial`` alone does not say."""
+    missing = [name for name in detectors if name not in result.detectors]
+    again = "run it again with all of them (no --detectors)"
+    if result.partial:
+        yield _not_evaluated(cell, "partial", "only a selection of its tests or detectors ran")
+    elif not result.detectors:
+        text = f"its result does not say which detectors ran; {again}"
+        yield _not_evaluated(cell, "detectors-unknown", text)
+    elif missing:
+        text = f"it was measured without {', '.join(missing)}; {again}"
+        yield _not_evaluated(cell, "detectors", text)
+    if any(_UNDEFINED_OFF in sentence for sentence in result.not_checked):
+        yield _not_evaluated(
+            cell,
+            "undefined-off",
+            "uses of uninitialised memory were not looked for; run it again without "
+            f"{_UNDEFINED_OFF}",
         )
 
 

@@ -1,11 +1,13 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from made import result
 
 from leakgrid.gating import Question, gate_exit_code, judge
 from leakgrid.matrix import Cell, CellPlan, Target
+from leakgrid.measurement import DETECTORS, Measurement
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 NEWEST, OLD = "0.30.1", "0.29.3"
@@ -18,7 +20,7 @@ def plan(pyo3: str, python: str = "3.12", excluded: str = "") -> CellPlan:
 
 def measured(pyo3: str = NEWEST, **changes):
     base = result(pyo3=pyo3, verdict="clean", sources="5e0f", started="2026-11-22T00:00:00+00:00")
-    return replace(base, **changes)
+    return replace(base, **{"detectors": DETECTORS, **changes})
 
 
 def question(*results, plans=(), **changes) -> Question:
@@ -29,6 +31,7 @@ def question(*results, plans=(), **changes) -> Question:
         results={f"demo/py3.12-pyo3-{item.pyo3}": item for item in results},
         now=NOW,
         limit=timedelta(days=30),
+        detectors=DETECTORS,
     )
     return replace(base, **changes)
 
@@ -48,10 +51,14 @@ def test_the_newest_evaluated_for_these_sources_opens_it():
         ({"verdict": "regressed"}, "regressed", 1),
         ({"verdict": "unbaselined"}, "unbaselined", 1),
         ({"verdict": "blind"}, "blind", 4),
-        ({"verdict": "interrupted"}, "interrupted", 4),
+        ({"verdict": "timed-out"}, "timed-out", 4),
         ({"verdict": "build-failed"}, "build-failed", 3),
         ({"verdict": "a word of tomorrow"}, "a word of tomorrow", 4),
         ({"partial": True}, "partial", 3),
+        ({"partial": True, "detectors": ("growth",)}, "partial", 3),
+        ({"detectors": ("memcheck",)}, "detectors", 3),
+        ({"detectors": ()}, "detectors-unknown", 3),
+        ({"not_checked": ("of something (--no-undefined)",)}, "undefined-off", 3),
         ({"sources": ""}, "sources-unknown", 3),
         ({"sources": "beef"}, "other-sources", 3),
         ({"started": "2026-10-01T00:00:00+00:00"}, "too-old", 3),
@@ -65,6 +72,21 @@ def test_each_reason_closes_it_with_its_exit_code(changes, kind, code):
 
     assert [reason.kind for reason in reasons] == [kind]
     assert gate_exit_code(reasons) == code
+
+
+def test_a_missing_detector_is_named_with_what_to_do():
+    left = tuple(name for name in DETECTORS if name not in ("fds", "threads"))
+    (reason,) = judge(question(measured(detectors=left)))
+
+    assert "measured without fds, threads; run it again with all of them" in reason.text
+
+
+@pytest.mark.parametrize(("undefined", "kind"), [(False, ["undefined-off"]), (True, [])])
+def test_what_a_measurement_says_of_undefined_values_is_understood(undefined, kind):
+    asked = SimpleNamespace(undefined=undefined, detectors=DETECTORS)
+    sentences = Measurement._not_checked(asked, SimpleNamespace(first=None, repeated=None))
+
+    assert kinds(question(measured(not_checked=sentences))) == kind
 
 
 def test_no_result_of_the_newest_closes_it_whatever_else_there_is():
@@ -104,6 +126,7 @@ def test_an_excluded_cell_is_not_needed_but_one_has_to_be_left():
         ({"verdict": "build-failed"}, []),
         ({"sources": "beef"}, []),
         ({"partial": True, "started": ""}, []),
+        ({"detectors": ("memcheck",)}, []),
     ],
 )
 def test_of_other_cells_only_what_is_wrong_counts(changes, kind):

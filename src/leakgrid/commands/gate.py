@@ -9,13 +9,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from leakgrid.commands import _looking
+from leakgrid.commands._cells import concrete
 from leakgrid.commands._common import Subcommands, add_places, positive, write
 from leakgrid.commands._issues import add_issue, tracker
 from leakgrid.errors import LeakgridError
 from leakgrid.finding import CellResult
 from leakgrid.gating import NOT_EVALUATED, Question, Reason, gate_exit_code, judge
 from leakgrid.matrix import CellPlan, Matrix, expand, load
-from leakgrid.measurement import judge_again
+from leakgrid.measurement import DETECTORS, judge_again
 from leakgrid.registry import sort_key
 from leakgrid.store import Store, to_json
 from leakgrid.toolchain import identity
@@ -25,9 +26,9 @@ from leakgrid.watch.http import Client
 
 _EXIT_CODES = """exit codes, the first that applies:
   1  a cell is regressed or unbaselined
-  4  a cell cannot be trusted (blind, crashed, timed out, interrupted)
-  3  the newest PyO3 of [watch] was not evaluated: no result, a partial one, an old one, one of
-     other sources, or nobody could say which PyO3 is the newest
+  4  a cell cannot be trusted (blind, crashed, timed out)
+  3  the newest PyO3 of [watch] was not evaluated: no result, one of some tests or detectors only,
+     an old one, one of other sources, or nobody could say which PyO3 is the newest
   0  none of these; 2 usage or configuration
 """
 
@@ -38,8 +39,8 @@ def add(subcommands: Subcommands) -> None:
         "gate",
         help="fail where a release is not known to be free of new leaks",
         description="One line for each reason against a release: every cell of the newest PyO3 "
-        "must be evaluated, whole and for these very sources, and no other cell of the matrix may "
-        "be regressed, untrusted or out of date.",
+        "must be evaluated, whole, with every detector and for these very sources, and no other "
+        "cell of the matrix may be regressed, untrusted or out of date.",
         epilog=_EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -75,6 +76,8 @@ def add(subcommands: Subcommands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """``leakgrid gate``: open, or closed with every reason."""
+    if options.newest:
+        concrete(options.newest, "--newest")
     matrix = load(options.matrix)
     plans = [
         plan
@@ -91,6 +94,7 @@ def run(options: argparse.Namespace) -> int:
         results=results,
         now=datetime.now(UTC),
         limit=timedelta(days=options.max_age),
+        detectors=DETECTORS,
         remeasure=remeasure,
     )
     reasons = (*unknown, *judge(question))

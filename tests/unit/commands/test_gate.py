@@ -9,6 +9,7 @@ from services import REPOSITORY, entry, running
 from leakgrid import cli
 from leakgrid.commands import gate as command
 from leakgrid.matrix import load
+from leakgrid.measurement import DETECTORS
 from leakgrid.store import Store
 from leakgrid.toolchain import identity
 from leakgrid.watch.http import Client
@@ -47,8 +48,8 @@ def evaluated(project, store, *findings, **changes):
     target = load(project / "matrix.toml").target("demo")
     digest = identity.sources_digest(target, project, store.baselines / "demo")
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    made = {"pyo3": "0.30.1", "verdict": "clean", "sources": digest, "started": now, **changes}
-    store.save_result(CELL, result(*findings, **made))
+    made = {"pyo3": "0.30.1", "verdict": "clean", "sources": digest, "started": now}
+    store.save_result(CELL, result(*findings, **made | {"detectors": DETECTORS} | changes))
 
 
 def test_evaluated_for_these_sources_is_open(project, store, capsys):
@@ -66,6 +67,21 @@ def test_a_changed_source_closes_it(project, store, capsys):
 
     assert gate(project, "--newest", "0.30.1") == 3
     assert capsys.readouterr().out.startswith(f"{CELL}: it was measured for other sources")
+
+
+def test_a_run_of_some_detectors_closes_it(project, store, capsys):
+    evaluated(project, store, detectors=("memcheck",))
+
+    assert gate(project, "--newest", "0.30.1") == 3
+    assert "it was measured without growth, refs, fds, threads, census" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("version", ["foo", "0.30", "0.30.1x", ">=0.30.1"])
+def test_the_newest_has_to_be_a_version(project, store, capsys, version):
+    evaluated(project, store)
+
+    assert gate(project, "--newest", version) == 2
+    assert f"--newest {version}: a full version is needed" in capsys.readouterr().err
 
 
 def test_no_result_at_all_closes_it(project, capsys):

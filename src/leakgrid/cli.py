@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Sequence
 
 from leakgrid import __version__
 from leakgrid.commands import COMMANDS
 from leakgrid.commands._common import EXIT_CODES
-from leakgrid.errors import LeakgridError
+from leakgrid.errors import LeakgridError, NotTrusted
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; errors are told on stderr."""
+    """Run one command and return its exit code; errors are told on stderr.
+
+    A defect of leakgrid itself must not end with 1 as Python would end it: that means findings.
+    """
+    try:
+        return _run(arguments)
+    except Exception as error:
+        traceback.print_exc()
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        print(
+            f"leakgrid: internal error: {told}; this is a defect of leakgrid, please report it",
+            file=sys.stderr,
+        )
+        return NotTrusted.exit_code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     given, passed_on = _split(given)
     parser = build_parser()

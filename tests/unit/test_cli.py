@@ -76,6 +76,18 @@ def test_errors_are_told_on_stderr_with_their_exit_code(given, capsys, error, co
     assert (out, err) == ("", "leakgrid: what\nwhy\nnext\n")
 
 
+@pytest.mark.parametrize("error", [ValueError("a\nb"), FileNotFoundError(2, "gone", "x")])
+def test_a_defect_is_told_as_one_and_never_ends_as_findings_would(given, capsys, error):
+    given["answer"] = error
+    assert cli.main(CHECK) == 4
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Traceback" in err
+    last = err.splitlines()[-1]
+    assert last.startswith(f"leakgrid: internal error: {type(error).__name__}: ")
+    assert last.endswith("; this is a defect of leakgrid, please report it")
+
+
 def test_an_interruption_says_that_nothing_is_lost(given, capsys):
     given["answer"] = KeyboardInterrupt()
     assert cli.main(CHECK) == 4

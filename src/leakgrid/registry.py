@@ -40,7 +40,6 @@ class Dependency:
     crate: str
     requirement: str
     kind: str
-    optional: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +127,6 @@ def lookup(crate: str) -> Listing:
             )
         )
         return Listing(crate, _read_cache(cache), fresh, note)
-
-
-def release_exists(crate: str, version: str) -> bool:
-    """Whether the index has this version, yanked or not."""
-    return lookup(crate).get(version) is not None
 
 
 def require(crate: str, version: str) -> CrateVersion:
@@ -234,7 +228,10 @@ def source(crate: str, version: str) -> Path:
         for package in json.loads(result.stdout)["packages"]:
             if package["name"] == crate and package["version"] == version:
                 return Path(package["manifest_path"]).parent
-    raise Unsupported(f"cargo resolved {crate} to another version than {version}")
+    raise Unsupported(
+        f"cargo resolved {crate} to another version than {version}",
+        next="Look for [patch], [replace] and paths in cargo's configuration (.cargo/config.toml).",
+    )
 
 
 def cargo() -> tuple[str, ...]:
@@ -320,7 +317,6 @@ def _entry(version: str, record: Mapping[str, Any]) -> CrateVersion:
                 crate=item.get("package") or item["name"],
                 requirement=item["req"],
                 kind=item.get("kind") or "normal",
-                optional=bool(item.get("optional", False)),
             )
             for item in record["deps"]
         ),
@@ -386,7 +382,6 @@ __all__ = [
     "lookup",
     "parse_cache",
     "parse_index",
-    "release_exists",
     "require",
     "sort_key",
     "source",

@@ -203,6 +203,15 @@ def test_a_target_without_versions_anywhere_is_a_fault() -> None:
     assert found == ("targets.one.pythons: missing here and at the top",)
 
 
+def test_missing_versions_are_told_with_the_other_faults_but_never_for_faulty_ones() -> None:
+    found = faults('wach = 1\npyo3 = ["0.27"]\n[targets.one]\npath = "one"\n')
+    assert found == (
+        "wach: unknown key, did you mean watch?",
+        "pyo3: '0.27' is not a full version such as 0.30.1",
+        "targets.one.pythons: missing here and at the top",
+    )
+
+
 def test_a_tag_that_selects_nothing_is_a_fault() -> None:
     found = faults(SMALL + '[[tags.quick]]\npythons = ["3.12"]\n')
     assert found == ("tags.quick: (3.12) selects no cell of the matrix",)
@@ -250,6 +259,52 @@ def test_faults_in_a_targets_own_pyproject_are_reported_with_the_rest(tmp_path: 
         "wach: unknown key, did you mean watch?",
         "one/pyproject.toml: tool.leakgrid.path: unknown key",
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("a = [", "one/pyproject.toml is not TOML: Invalid value (at end of document)"),
+        ("tool = 3", "one/pyproject.toml: tool: a table is required, not the number 3"),
+        (
+            "[tool]\nleakgrid = 'x'",
+            "one/pyproject.toml: tool.leakgrid: a table is required, not the text 'x'",
+        ),
+    ],
+)
+def test_a_broken_pyproject_of_a_target_is_named(tmp_path: Path, text: str, fault: str) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "pyproject.toml").write_text(text)
+    (tmp_path / "matrix.toml").write_text(SMALL)
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "matrix.toml")
+    assert caught.value.faults == (fault,)
+
+
+def test_a_pyproject_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "pyproject.toml").write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match=r"cannot read one/pyproject\.toml") as caught:
+        target_from_pyproject(tmp_path / "one")
+    assert "UTF-8" in caught.value.next
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "fault"),
+    [
+        ("pyproject.toml", "project = 'x'", "project: a table is required, not the text 'x'"),
+        ("Cargo.toml", "package = 3", "package: a table is required, not the number 3"),
+    ],
+)
+def test_what_names_a_project_has_to_be_a_table(
+    tmp_path: Path, file: str, text: str, fault: str
+) -> None:
+    folder = tmp_path / "one"
+    folder.mkdir()
+    (folder / file).write_text(text)
+    with pytest.raises(ConfigError, match=f"one/{file} has 1 fault") as caught:
+        target_from_pyproject(folder)
+    assert caught.value.faults == (fault,)
 
 
 @pytest.mark.parametrize(

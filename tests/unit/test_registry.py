@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leakgrid import registry
+from leakgrid import process, registry
 from leakgrid.errors import DataError, Unsupported
 
 
@@ -123,8 +123,6 @@ def test_a_missing_and_a_yanked_version_are_said_as_such(fake_cargo: Path) -> No
     assert "0.29.3, 0.30.1" in missing.value.why
     with pytest.raises(Unsupported, match=r"0\.28\.0 was yanked"):
         registry.require("pyo3", "0.28.0")
-    assert registry.release_exists("pyo3", "0.28.0")
-    assert not registry.release_exists("pyo3", "0.30.0")
 
 
 def test_without_a_network_the_cache_answers_and_says_so(fake_cargo: Path, tmp_path: Path) -> None:
@@ -153,6 +151,16 @@ def test_a_crate_that_is_in_no_index_is_unsupported(fake_cargo: Path, tmp_path: 
     (tmp_path / "said").write_text("error: no matching package named `zzz` found\n")
     with pytest.raises(Unsupported, match="has no crate 'zzz'"):
         registry.lookup("zzz")
+
+
+def test_sources_of_another_version_than_asked_for_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = process.Completed(("cargo",), 0, '{"packages": []}', "", 0.0, 0.0)
+    monkeypatch.setattr(registry.process, "run", lambda *_, **__: answer)
+    with pytest.raises(Unsupported, match="another version than") as error:
+        registry.source("abc", "1.0.0")
+    assert "[patch]" in error.value.next
 
 
 @pytest.mark.network

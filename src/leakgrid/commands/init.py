@@ -19,7 +19,7 @@ from leakgrid.registry import sort_key
 from leakgrid.store import write_atomically
 from leakgrid.toolchain import coupled, interpreters, layout, pyo3
 from leakgrid.toolchain.interpreters import Interpreter
-from leakgrid.toolchain.manifest import entries, read_toml
+from leakgrid.toolchain.manifest import entries, read_text, read_toml
 from leakgrid.watch import index, releases
 from leakgrid.watch.http import Client
 
@@ -170,7 +170,7 @@ def _locked(project: Path) -> str:
     for folder in (manifest.parent, *manifest.parent.parents):
         lock = folder / "Cargo.lock"
         if lock.is_file():
-            versions = coupled.locked_versions(lock.read_text(encoding="utf-8"))
+            versions = coupled.locked_versions(read_text(lock), str(lock))
             return versions.get("pyo3", versions.get("pyo3-ffi", ""))
     return ""
 

@@ -14,6 +14,7 @@ from leakgrid.matrix.model import (
     Target,
     Watch,
     expand,
+    suggest,
 )
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "expand",
     "load",
     "parse",
+    "suggest",
     "target_from_pyproject",
     "with_project_settings",
 ]

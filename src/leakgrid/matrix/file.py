@@ -73,8 +73,7 @@ def parse(text: str, *, source: str = "matrix.toml", base: Path | None = None) -
         watch=_watch(reader, data),
         base=base or Path(),
     )
-    if not reader.faults:
-        _cross_check(reader, matrix)
+    _cross_check(reader, data, matrix)
     reader.done(source)
     return matrix
 
@@ -83,15 +82,15 @@ def target_from_pyproject(path: Path) -> Target:
     """The target that a local project's folder describes: its name and its ``[tool.leakgrid]``.
 
     Raises UsageError when the folder is no Python or Rust project, ConfigError when its
-    ``[tool.leakgrid]`` is wrong.
+    ``[tool.leakgrid]``, or what names it, is wrong.
     """
     folder = path.resolve()
     if not folder.is_dir():
         raise UsageError(
             f"there is no folder {path}", next="Give the path of a PyO3 extension's project."
         )
-    project = read_toml_file(folder / "pyproject.toml").get("project", {}).get("name")
-    crate = read_toml_file(folder / "Cargo.toml").get("package", {}).get("name")
+    project = _name_in(folder / "pyproject.toml", "project")
+    crate = _name_in(folder / "Cargo.toml", "package")
     if not any((folder / name).is_file() for name in ("pyproject.toml", "Cargo.toml")):
         raise UsageError(
             f"{path} is not a PyO3 project",
@@ -100,6 +99,18 @@ def target_from_pyproject(path: Path) -> Target:
         )
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", str(project or crate or folder.name)).strip("-._")
     return with_project_settings(Target(name=name or "project", path=str(folder)), folder)
+
+
+def _name_in(path: Path, key: str) -> object:
+    """The ``name`` in a table of a project's file. Raises ConfigError where it is no table."""
+    table = read_toml_file(path).get(key, {})
+    if not isinstance(table, dict):
+        raise ConfigError(
+            f"{path.parent.name}/{path.name} has 1 fault",
+            faults=(f"{key}: a table is required, not {kind(table)}",),
+            next="Correct it and try again.",
+        )
+    return table.get("name")
 
 
 def with_project_settings(target: Target, folder: Path) -> Target:
@@ -180,14 +191,13 @@ def _complete(reader: Reader, target: Target, base: Path | None) -> Target:
 def _from_project(reader: Reader, target: Target, folder: Path) -> Target:
     """Fill what the target leaves open from ``[tool.leakgrid]`` of its folder."""
     try:
-        table = read_toml_file(folder / "pyproject.toml").get("tool", {}).get("leakgrid", {})
+        data = read_toml_file(folder / "pyproject.toml")
     except ConfigError as error:
-        reader.faults.extend(error.faults or (error.sentence(),))
+        reader.faults.append(error.sentence())  # with the file's name: it is not the matrix file
         return target
-    key = f"{folder.name}/pyproject.toml: tool.leakgrid"
-    if not isinstance(table, dict):
-        reader.fault(key, f"a table is required, not {kind(table)}")
-        return target
+    at = f"{folder.name}/pyproject.toml: tool"
+    key = f"{at}.leakgrid"
+    table = reader.table(reader.table(data, "tool", at), "leakgrid", key)
     reader.unknown(table, _OWN_KEYS, key)
     own = _own_part(reader, table, key)
     fields = ("tests", "pytest_args", "requirements", "env", "pythons", "pyo3")
@@ -259,12 +269,17 @@ def _watch(reader: Reader, data: Mapping[str, Any]) -> Watch:
     )
 
 
-def _cross_check(reader: Reader, matrix: Matrix) -> None:
-    """What can only be judged when every part is readable."""
+def _cross_check(reader: Reader, data: Mapping[str, Any], matrix: Matrix) -> None:
+    """What only shows when the parts are together; tags only when every part is readable."""
+    readable = not reader.faults
     for target in matrix.targets:
+        places = (data, data["targets"][target.name])
         for name, values in (("pythons", target.pythons), ("pyo3", target.pyo3)):
-            if not values and not getattr(matrix, name):
+            written = any(name in place for place in places)  # then it was faulty, and said so
+            if not values and not getattr(matrix, name) and not written:
                 reader.fault(f"targets.{target.name}.{name}", "missing here and at the top")
+    if not readable:
+        return
     plans = expand(matrix)
     for tag in matrix.tags:
         selected = {plan.cell for plan in plans if tag.selects(plan.cell)}

@@ -103,6 +103,14 @@ class Reader:
             return ""
         return text
 
+    def table(self, data: Mapping[str, Any], name: str, at: str) -> dict[str, Any]:
+        """A table, empty when the key is missing or wrong; ``at`` is its key path."""
+        value = data.get(name, {})
+        if isinstance(value, dict):
+            return value
+        self.fault(at, f"a table is required, not {kind(value)}")
+        return {}
+
     def tables(self, data: Mapping[str, Any], name: str) -> dict[str, dict[str, Any]]:
         """A table of tables, such as ``[targets.*]``."""
         value = data.get(name, {})
@@ -159,7 +167,11 @@ def read_toml_file(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path.name}", why=str(error)) from error
+        raise ConfigError(
+            f"cannot read {path.parent.name}/{path.name}",
+            why=str(error),
+            next="Mend its permissions, or write it in UTF-8.",
+        ) from error
     return read_toml(text, f"{path.parent.name}/{path.name}")
 
 

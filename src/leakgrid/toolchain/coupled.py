@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from leakgrid import registry
-from leakgrid.errors import Unsupported
+from leakgrid.errors import Unsupported, UsageError
 from leakgrid.toolchain.manifest import Entry
 from leakgrid.toolchain.semver import matches
 
 PYO3 = "pyo3"
+_LOCK = "the project's Cargo.lock"
 
 
 def moves(lock: str, direct: Iterable[Entry], version: str) -> dict[str, str]:
@@ -24,7 +25,7 @@ def moves(lock: str, direct: Iterable[Entry], version: str) -> dict[str, str]:
     ``lock`` is the text of the project's Cargo.lock, ``direct`` the dependencies written in its
     manifests. Only crates written there can be moved, and none of the project's own, whatever the
     registry has under their names. Raises Unsupported when PyO3's version cannot be built, or a
-    coupled crate has no release for it.
+    coupled crate has no release for it; UsageError where the lock cannot be read.
     """
     registry.require(PYO3, version)
     family = family_of(version)
@@ -57,9 +58,12 @@ def family_of(version: str) -> dict[str, str]:
     return found
 
 
-def locked_versions(lock: str) -> dict[str, str]:
-    """Crate to version in a Cargo.lock; of several versions of one crate the newest."""
-    return _newest(_packages(lock))
+def locked_versions(lock: str, name: str = _LOCK) -> dict[str, str]:
+    """Crate to version in a Cargo.lock; of several versions of one crate the newest.
+
+    ``name`` is for messages. Raises UsageError where it cannot be read.
+    """
+    return _newest(_packages(lock, name))
 
 
 def _newest(packages: Iterable[Mapping[str, Any]]) -> dict[str, str]:
@@ -131,6 +135,30 @@ def _depends_on_pyo3(packages: Iterable[Mapping[str, Any]], crate: str) -> bool:
     )
 
 
-def _packages(lock: str) -> list[dict[str, Any]]:
-    packages: list[dict[str, Any]] = tomllib.loads(lock).get("package", [])
-    return packages
+def _packages(lock: str, name: str = _LOCK) -> list[dict[str, Any]]:
+    """A lock's packages. Raises UsageError; what breaks a file that cargo wrote is a merge."""
+    try:
+        packages: Any = tomllib.loads(lock).get("package", [])
+        why = (
+            ""
+            if _are_packages(packages)
+            else "package: a list of tables with name and version is required"
+        )
+    except tomllib.TOMLDecodeError as error:
+        packages, why = [], str(error)
+    if why:
+        raise UsageError(
+            f"{name} cannot be read",
+            why=why,
+            next="Settle what a merge left in it, or remove it and run `cargo generate-lockfile`.",
+        )
+    return list(packages)
+
+
+def _are_packages(packages: object) -> bool:
+    return isinstance(packages, list) and all(
+        isinstance(package, dict)
+        and all(isinstance(package.get(key), str) for key in ("name", "version"))
+        and isinstance(package.get("dependencies", []), list)
+        for package in packages
+    )

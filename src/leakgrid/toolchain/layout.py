@@ -64,6 +64,7 @@ def _manifest(project: Path, maturin: Mapping[str, Any], data: Mapping[str, Any]
             raise UsageError(
                 f"{project.name} has no {manifest}",
                 why="[tool.maturin] manifest-path in its pyproject.toml names it",
+                next="Put manifest-path right: it starts from the folder of pyproject.toml.",
             )
         return manifest
     for candidate in (Path("Cargo.toml"), Path("rust/Cargo.toml")):

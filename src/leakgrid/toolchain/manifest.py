@@ -14,6 +14,21 @@ from tomlkit.exceptions import TOMLKitError
 from leakgrid.errors import UsageError
 
 _KINDS = ("dependencies", "build-dependencies", "dev-dependencies")
+_TABLES = {
+    "pyproject.toml": (
+        *("build-system", "dependency-groups", "project", "project.optional-dependencies"),
+        *("tool", "tool.maturin"),
+    ),
+    "Cargo.toml": ("package", "patch", "patch.*", "replace", "target", "target.*", "workspace"),
+}
+"""What leakgrid reads as tables (``*``: each entry), by the name of the file."""
+_LISTS = {
+    "pyproject.toml": (
+        *("dependency-groups.*", "project.dependencies", "project.optional-dependencies.*"),
+        "tool.maturin.features",
+    )
+}
+_CORRECT = "Correct it and try again."
 _OTHER_SOURCES = ("git", "branch", "tag", "rev", "path", "registry", "registry-index", "base")
 
 
@@ -29,13 +44,64 @@ class Entry:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file as plain data. Raises UsageError naming the file and the place."""
+    """A TOML file as plain data. Raises UsageError naming the file and the place, or the key."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no valid TOML", why=str(error)) from error
+        data = tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is no valid TOML", why=str(error), next=_CORRECT) from error
+    faults = [*_faults(data, path.name)]
+    if faults:
+        raise UsageError(f"{path} cannot be used", why="\n".join(faults), next=_CORRECT)
+    return data
+
+
+def read_text(path: Path) -> str:
+    """A project's file of text. Raises UsageError where it cannot be read, or is not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is no valid TOML", why=str(error), next=_CORRECT) from error
     except OSError as error:
-        raise UsageError(f"{path} cannot be read", why=error.strerror or str(error)) from error
+        raise UsageError(
+            f"{path} cannot be read",
+            why=error.strerror or str(error),
+            next="Mend its permissions, or name another folder.",
+        ) from error
+
+
+def _faults(data: Mapping[str, Any], file: str) -> Iterator[str]:
+    """What is not of the form in which leakgrid reads it: key and reason, one line each."""
+    wrong = [key for key in _TABLES.get(file, ()) for key in _not_of(Mapping, data, key)]
+    yield from (f"{key}: a table is required" for key in wrong)
+    for wanted in _LISTS.get(file, ()):
+        yield from (f"{key}: a list is required" for key in _not_of(list, data, wanted))
+    if file != "Cargo.toml" or wrong:
+        return
+    found: Iterator[tuple[str, Any]] = _tables(data)
+    for table, dependencies in found:
+        if not isinstance(dependencies, Mapping):
+            yield f"{table}: a table is required"
+            continue
+        for name, value in dependencies.items():
+            if not isinstance(value, (str, Mapping)):
+                yield f"{table}.{name}: a version or a table is required"
+            elif isinstance(value, Mapping) and not isinstance(value.get("features", []), list):
+                yield f"{table}.{name}.features: a list is required"
+
+
+def _not_of(kind: type, data: Mapping[str, Any], key: str) -> list[str]:
+    """The key paths, of those that ``key`` stands for, whose value is of another kind."""
+    places: list[tuple[str, Any]] = [("", data)]
+    for part in key.split("."):
+        # What is no table itself is said under its own key.
+        tables = [(place, table) for place, table in places if isinstance(table, Mapping)]
+        places = [
+            (f"{place}.{name}", table[name])
+            for place, table in tables
+            for name in (table if part == "*" else (part,))
+            if name in table
+        ]
+    return [place[1:] for place, value in places if not isinstance(value, kind)]
 
 
 def entries(data: Mapping[str, Any]) -> tuple[Entry, ...]:
@@ -64,9 +130,9 @@ def rewrite(path: Path, moves: Mapping[str, str], *, standalone: bool = False) -
     Formatting and comments stay. Raises UsageError for a manifest that is no TOML.
     """
     try:
-        document = tomlkit.parse(path.read_text(encoding="utf-8"))
-    except (TOMLKitError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no valid TOML", why=str(error)) from error
+        document = tomlkit.parse(read_text(path))
+    except TOMLKitError as error:
+        raise UsageError(f"{path} is no valid TOML", why=str(error), next=_CORRECT) from error
     for _, dependencies in _tables(document):
         for key in list(dependencies):
             _move(dependencies, key, moves)

@@ -15,7 +15,7 @@ from leakgrid.errors import BuildFailed, UsageError
 from leakgrid.toolchain import coupled, layout, tree
 from leakgrid.toolchain.cargo_errors import explain
 from leakgrid.toolchain.environ import clean_environ
-from leakgrid.toolchain.manifest import Entry, entries, read_toml, rewrite
+from leakgrid.toolchain.manifest import Entry, entries, read_text, read_toml, rewrite
 
 CARGO_TIMEOUT = 600.0
 """Seconds for cargo to read manifests, or to resolve and download the crates."""
@@ -227,7 +227,7 @@ def _lock_text(
 ) -> str:
     """The project's Cargo.lock; made in the copy where the project has none."""
     if lock.is_file():
-        return lock.read_text(encoding="utf-8")
+        return read_text(lock)
     _copy(units, base, destination, crates, {}, apart)
     copy = destination / lock.relative_to(base)
     result = process.run(

@@ -215,6 +215,30 @@ def test_a_folder_without_pyo3_is_refused(tmp_path, project, capsys):
     assert init(tmp_path / "nowhere") == 2
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        ("pyproject.toml", "project = 'x'", "project: a table is required"),
+        ("pyproject.toml", "tool = 3", "tool: a table is required"),
+        ("Cargo.toml", "package = 'x'", "package: a table is required"),
+        ("Cargo.toml", "dependencies = 3", "dependencies: a table is required"),
+        ("Cargo.toml", "[dependencies]\npyo3 = 3", "dependencies.pyo3: a version or a table"),
+        ("Cargo.lock", "<<<<<<< ours\n", "Cargo.lock cannot be read"),
+    ],
+)
+def test_a_broken_file_of_the_project_is_named_and_nothing_is_written(
+    project, capsys, file, text, told
+):
+    (project / file).write_text(text)
+
+    assert init(project) == 2
+    said = capsys.readouterr().err
+    assert f"shelf/{file}" in said
+    assert told in said
+    assert "Traceback" not in said
+    assert written(project) == set()
+
+
 def test_a_folder_that_cannot_be_written_is_an_error_with_a_next_step(project, capsys, monkeypatch):
     def full(path, _text):
         raise Unsupported(f"{path.name} cannot be written")

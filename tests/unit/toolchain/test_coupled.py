@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from leakgrid import registry
-from leakgrid.errors import Unsupported
+from leakgrid.errors import Unsupported, UsageError
 from leakgrid.registry import CrateVersion, Dependency, Listing
 from leakgrid.toolchain import coupled
 from leakgrid.toolchain.manifest import Entry
@@ -14,8 +14,7 @@ def version(number: str, yanked: bool = False, **requires: str) -> CrateVersion:
         version=number,
         yanked=yanked,
         dependencies=tuple(
-            Dependency(crate.replace("_", "-"), text, "normal", False)
-            for crate, text in requires.items()
+            Dependency(crate.replace("_", "-"), text, "normal") for crate, text in requires.items()
         ),
         features=("abi3", "macros"),
     )
@@ -138,3 +137,20 @@ def test_of_several_versions_in_a_lock_the_newest_counts() -> None:
         f'[[package]]\nname = "syn"\nversion = "{number}"\n' for number in ("1.9.0", "1.10.0")
     )
     assert coupled.locked_versions(lock) == {"syn": "1.10.0"}
+
+
+@pytest.mark.parametrize(
+    ("lock", "why"),
+    [
+        ("<<<<<<< ours\nversion = 4\n", "at line 1"),
+        ("package = 3", "name and version"),
+        ("package = [3]", "name and version"),
+        ("[[package]]\nname = 'x'\n", "name and version"),
+        ("[[package]]\nname = 'x'\nversion = '1'\ndependencies = 3\n", "name and version"),
+    ],
+)
+def test_a_lock_that_a_merge_left_broken_is_told(lock: str, why: str) -> None:
+    with pytest.raises(UsageError, match=r"x/Cargo\.lock cannot be read") as error:
+        coupled.locked_versions(lock, "x/Cargo.lock")
+    assert why in error.value.why
+    assert "cargo generate-lockfile" in error.value.next

@@ -53,8 +53,9 @@ def test_a_project_without_a_crate_is_told_what_was_looked_for(tmp_path: Path) -
 
 def test_a_manifest_that_is_named_and_not_there_is_told(tmp_path: Path) -> None:
     write(tmp_path, pyproject_toml='[tool.maturin]\nmanifest-path = "no/Cargo.toml"\n')
-    with pytest.raises(UsageError, match=r"has no no/Cargo\.toml"):
+    with pytest.raises(UsageError, match=r"has no no/Cargo\.toml") as error:
         layout.read(tmp_path)
+    assert "manifest-path" in error.value.next
 
 
 def test_a_missing_folder_is_told(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from leakgrid.errors import UsageError
-from leakgrid.toolchain.manifest import entries, rewrite
+from leakgrid.toolchain.manifest import entries, read_toml, rewrite
 
 MANIFEST = """\
 # a comment that stays
@@ -103,3 +103,54 @@ def test_a_broken_manifest_is_named(tmp_path: Path) -> None:
     path.write_text("[package\n")
     with pytest.raises(UsageError, match=r"Cargo\.toml is no valid TOML"):
         rewrite(path, {})
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "fault"),
+    [
+        ("Cargo.toml", "dependencies = 3", "dependencies: a table is required"),
+        ("Cargo.toml", "dev_dependencies = 3", "dev_dependencies: a table is required"),
+        ("Cargo.toml", "target.x = 3", "target.x: a table is required"),
+        ("Cargo.toml", "target.x.dependencies = 3", "target.x.dependencies: a table is required"),
+        ("Cargo.toml", "workspace = []", "workspace: a table is required"),
+        ("Cargo.toml", "patch.crates-io = 3", "patch.crates-io: a table is required"),
+        ("Cargo.toml", "dependencies.pyo3 = 3", "dependencies.pyo3: a version or a table"),
+        ("Cargo.toml", "dependencies.x.features = 3", "dependencies.x.features: a list"),
+        ("pyproject.toml", "project = 'x'", "project: a table is required"),
+        ("pyproject.toml", "tool.maturin = []", "tool.maturin: a table is required"),
+        ("pyproject.toml", "tool.maturin.features = 3", "tool.maturin.features: a list"),
+        ("pyproject.toml", "dependency-groups.dev = 3", "dependency-groups.dev: a list"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_named(
+    tmp_path: Path, file: str, text: str, fault: str
+) -> None:
+    path = tmp_path / file
+    path.write_text(text)
+    with pytest.raises(UsageError) as error:
+        read_toml(path)
+    assert error.value.what == f"{path} cannot be used"
+    assert error.value.why.startswith(fault)
+    assert error.value.next
+
+
+def test_what_is_right_is_read_whatever_else_the_file_has(tmp_path: Path) -> None:
+    path = tmp_path / "Cargo.toml"
+    path.write_text(MANIFEST)
+    assert read_toml(path) == tomllib.loads(MANIFEST)
+    other = tmp_path / "uv.lock"
+    other.write_text("package = 3")
+    assert read_toml(other) == {"package": 3}
+
+
+@pytest.mark.parametrize("content", [b"[package\n", b"\xff", None])
+def test_a_file_that_cannot_be_read_is_named_with_a_remedy(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "Cargo.toml"
+    if content is not None:
+        path.write_bytes(content)
+    for use in (read_toml, lambda path: rewrite(path, {})):
+        with pytest.raises(UsageError, match=r"Cargo\.toml") as error:
+            use(path)
+        assert error.value.next

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leakgrid import process
-from leakgrid.errors import ToolMissing, Unsupported
+from leakgrid.errors import ToolMissing, Unsupported, UsageError
 from leakgrid.toolchain.environ import clean_environ
 
 ASK_TIMEOUT = 30.0
@@ -123,7 +123,8 @@ def find(spec: str) -> Interpreter:
     """The interpreter for ``3.13``, ``3.13.0``, ``3.13t``, or an explicit path.
 
     A release build comes before a debug build, the newest patch release before older ones.
-    Raises Unsupported with what was found, and what to install.
+    Raises Unsupported with what was found and what to install, UsageError where ``spec`` is
+    neither.
     """
     if os.sep in spec:
         found = ask(Path(spec).expanduser().absolute())
@@ -135,7 +136,7 @@ def find(spec: str) -> Interpreter:
         return _usable(found)
     match = re.fullmatch(r"(?:python|cpython-)?(\d+\.\d+(?:\.\d+\w*)?)(t?)", spec)
     if match is None:
-        raise Unsupported(f"{spec!r} names no Python", next="Write 3.13, 3.13.0, 3.13t, or a path.")
+        raise UsageError(f"{spec!r} names no Python", next="Write 3.13, 3.13.0, 3.13t, or a path.")
     wanted, threaded = match[1], bool(match[2])
     known = discover()
     fitting = [

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from leakgrid import registry
-from leakgrid.errors import DataError, Unsupported
+from leakgrid.errors import DataError, Unsupported, UsageError
 from leakgrid.toolchain import build, interpreters, pyo3
 from leakgrid.toolchain.interpreters import Interpreter
 
@@ -62,9 +62,15 @@ def test_an_explicit_path_is_taken_as_it_is() -> None:
     assert interpreters.find(str(REAL)).executable == REAL
 
 
-@pytest.mark.parametrize("spec", ["/bin/sh", "/no/such/python", "latest", "3"])
+@pytest.mark.parametrize("spec", ["/bin/sh", "/no/such/python"])
 def test_what_is_no_python_is_refused(spec: str) -> None:
     with pytest.raises(Unsupported):
+        interpreters.find(spec)
+
+
+@pytest.mark.parametrize("spec", ["latest", "3", "abc", ""])
+def test_what_names_no_python_is_wrong_usage(spec: str) -> None:
+    with pytest.raises(UsageError, match="names no Python"):
         interpreters.find(spec)
 
 

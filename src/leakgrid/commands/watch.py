@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from leakgrid.commands import _looking
+from leakgrid.commands._cells import concrete
 from leakgrid.commands._common import Subcommands, add_places, positive, write
 from leakgrid.commands._issues import add_issue, tracker
-from leakgrid.errors import NotEvaluated, UsageError
-from leakgrid.matrix import CellPlan, expand
+from leakgrid.errors import DataError, NotEvaluated, UsageError
+from leakgrid.matrix import CellPlan, expand, suggest
 from leakgrid.registry import sort_key
 from leakgrid.store import Store, to_json, write_atomically
 from leakgrid.watch import issue, plan
@@ -26,6 +27,8 @@ _EXIT_CODES = """exit codes:
   10 a re-evaluation is due       3  nothing known to be due, but something could not be looked at
                                   4  nothing known to be due, and an answer cannot be trusted
 With --plan --all: 0, or 3 where there is no cell.
+With --offline neither the index nor advisories are looked at, as was asked for: 0 says nothing of
+them.
 """
 _STDOUT = Path("-")
 
@@ -118,7 +121,12 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         "--since", default="", metavar="VERSION", help="as if the last look had seen this newest"
     )
     group.add_argument("--pre", action="store_true", help="follow pre-releases too")
-    group.add_argument("--offline", action="store_true", help="look only at what lies here")
+    group.add_argument(
+        "--offline",
+        action="store_true",
+        help="look only at what lies here: neither at the index nor at advisories, which is no "
+        "failure then",
+    )
     group.add_argument(
         "--max-age",
         type=positive,
@@ -141,6 +149,7 @@ def run(options: argparse.Namespace) -> int:
     client = Client()
     question = _question(options)
     seen = _looking.look(question, client)
+    _check_selection(options, seen)
     _tell(options, seen)
     if options.write and seen.edit.added:
         write_atomically(question.matrix, seen.edit.text)
@@ -159,8 +168,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _question(options: argparse.Namespace) -> _looking.Question:
-    if options.since and not re.match(r"\d+\.\d+\.\d+", options.since):
-        raise UsageError(f"--since {options.since}: a full version is needed, such as 0.29.0")
+    if options.since:
+        concrete(options.since, "--since")
     return _looking.Question(
         matrix=options.matrix,
         store=Store(options.store, options.baselines),
@@ -173,6 +182,20 @@ def _question(options: argparse.Namespace) -> _looking.Question:
         offline=options.offline,
         max_age=options.max_age,
     )
+
+
+def _check_selection(options: argparse.Namespace, seen: _looking.Seen) -> None:
+    """Raises UsageError for what the matrix does not have: nothing would be due there."""
+    plans = expand(seen.matrix, targets=options.target)
+    tags = sorted({tag.name for tag in seen.matrix.tags})
+    versions = sorted({item.cell.pyo3 for item in plans}, key=sort_key)
+    for what, given, known in (("tag", options.tag, tags), ("PyO3", options.pyo3, versions)):
+        for name in given:
+            if name not in known:
+                raise UsageError(
+                    f"the matrix has no {what} {name!r}{suggest(name, known)}",
+                    next=f"It has: {', '.join(known) or 'none'}.",
+                )
 
 
 def _tell(options: argparse.Namespace, seen: _looking.Seen) -> None:
@@ -232,8 +255,15 @@ def _github_output(given: Path, outputs: dict[str, str]) -> None:
         raise UsageError("--github-output: GITHUB_OUTPUT is not set", next="Name a file.")
     # Every value is one line, so GitHub's plain NAME=VALUE form does.
     text = "".join(f"{key}={value}\n" for key, value in outputs.items())
-    with Path(name).open("a", encoding="utf-8") as file:
-        file.write(text)
+    try:
+        with Path(name).open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise DataError(
+            f"--github-output: {name} cannot be written",
+            why=error.strerror or str(error),
+            next="Name a file in a folder that is there.",
+        ) from error
 
 
 def _issues(options: argparse.Namespace, seen: _looking.Seen, client: Client) -> None:

@@ -38,7 +38,10 @@ def add_pyo3(text: str, versions: Iterable[str]) -> Edit:
         before: Any = document.unwrap()
         lists = list(_following(document))
         if not lists:
-            raise ConfigError("the matrix file has no list of PyO3 versions", next="Write one.")
+            raise ConfigError(
+                "the matrix file has no list of PyO3 versions",
+                next='Write one at the top of it: pyo3 = ["0.30.1"].',
+            )
         added = [
             (name, version)
             for version in sorted(versions, key=sort_key)
@@ -49,7 +52,11 @@ def add_pyo3(text: str, versions: Iterable[str]) -> Edit:
         edited = tomlkit.dumps(document)
         _proved(before, tomlkit.parse(edited).unwrap(), added)
     except tomlkit.exceptions.TOMLKitError as error:
-        raise ConfigError("the matrix file cannot be edited", why=str(error)) from error
+        raise ConfigError(
+            "the matrix file cannot be edited",
+            why=str(error),
+            next="Add the versions by hand; `leakgrid watch` names them.",
+        ) from error
     return Edit(edited, tuple(added))
 
 

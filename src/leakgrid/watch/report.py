@@ -17,7 +17,8 @@ DUE = 10
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """``before`` is when the last look was (empty: there was none), ``source`` who was asked.
+    """``before`` is when the last look was (empty: there was none), ``source`` who was asked
+    (empty: nobody, so that a release may be due that nobody knows of).
 
     ``troubles`` are what could not be looked at, ``notes`` what is worth a line and asks for
     nothing.
@@ -79,7 +80,7 @@ class Report:
         if not self.reasons:
             yield (
                 "Nothing else is known to be due."
-                if self.troubles
+                if self.troubles or not self.source
                 else "Nothing is due: no reason to evaluate again."
             )
             return

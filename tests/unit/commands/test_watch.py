@@ -58,7 +58,8 @@ def test_a_plan_without_cells_is_empty_and_says_so_by_its_exit_code(
 ) -> None:
     assert cli.main([*arguments, "--plan"]) == 0
     assert planned(capsys) == []
-    assert cli.main([*arguments, "--plan", "--all", "--pyo3", "9.9.9"]) == 3
+    nothing = ["--tag", "few", "--pyo3", "0.28.3"]
+    assert cli.main([*arguments, "--plan", "--all", *nothing]) == 3
     assert planned(capsys) == []
 
 
@@ -75,6 +76,9 @@ def test_stale_cells_are_planned(
     ("more", "told"),
     [
         (["--since", "0.29"], "a full version is needed"),
+        (["--since", "0.29.0garbage"], "--since 0.29.0garbage: a full version is needed"),
+        (["--tag", "fwe"], "the matrix has no tag 'fwe', did you mean few?\nIt has: few."),
+        (["--pyo3", "9.9.9"], "no PyO3 '9.9.9'\nIt has: 0.28.3, 0.29.0."),
         (["--target", "c"], "no target 'c'"),
         (["--github-output"], "GITHUB_OUTPUT is not set"),
         (["--issue"], "no repository"),
@@ -109,6 +113,28 @@ def test_a_broken_state_is_named_and_left_alone(
     assert state.read_text() == "{"
 
 
+def test_what_was_not_looked_at_is_never_called_not_due(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "neither the index nor advisories were looked at (--offline)" in said
+    assert "Nothing is due" not in said
+    with pytest.raises(SystemExit):
+        cli.main(["watch", "--help"])
+    assert "With --offline neither the index nor advisories" in capsys.readouterr().out
+
+
+def test_an_outcome_that_cannot_be_written_is_told(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = tmp_path / "nosuch" / "x"
+    assert cli.main([*arguments, "--github-output", str(nowhere)]) == 2
+    told = capsys.readouterr().err
+    assert f"--github-output: {nowhere} cannot be written" in told
+    assert "Traceback" not in told
+
+
 def test_the_store_of_a_first_look_stays_out_of_git(arguments: list[str], tmp_path: Path) -> None:
     assert cli.main(arguments) == 0
     assert (tmp_path / "store" / ".gitignore").read_text() == "*\n"
@@ -119,7 +145,7 @@ def test_the_store_of_a_first_look_stays_out_of_git(arguments: list[str], tmp_pa
     ("day", "code", "told"),
     [
         ("2020-01-31", 10, "the last yearly review was on 2020-01-31"),
-        ("2999-01-31", 0, "Nothing is due"),
+        ("2999-01-31", 0, "Nothing else is known to be due"),
         ('"2020-01-31"', 2, "watch.reviewed: a day (2026-01-31) is required, not the text"),
         ("2020-01-31T00:00:00", 2, "watch.reviewed: a day (2026-01-31) is required"),
     ],

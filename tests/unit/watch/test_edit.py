@@ -61,8 +61,9 @@ def test_what_is_there_is_not_added_again() -> None:
 
 @pytest.mark.parametrize("text", ["pyo3 = [", 'pythons = ["3.12"]'])
 def test_a_file_that_cannot_be_edited_is_an_error(text: str) -> None:
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError) as error:
         add_pyo3(text, ["0.30.1"])
+    assert error.value.next
 
 
 SPACE = st.sampled_from(["", " ", "\n", "\n    ", " # note\n", '\n\n  # a ] " # note\n  '])

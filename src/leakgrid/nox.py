@@ -1,4 +1,4 @@
-"""Sessions for noxfiles: one per cell of a matrix file, plus ``report`` and ``accept``.
+"""Sessions for noxfiles: ``valgrind`` and ``screen``, one per cell, and leakgrid's commands.
 
 A project that wants its own matrix writes this into its noxfile.py::
 
@@ -7,7 +7,8 @@ A project that wants its own matrix writes this into its noxfile.py::
     sessions("matrix.toml")
 
 and runs ``nox -s valgrind`` or ``nox -s "valgrind(python='3.13', pyo3='0.30.1')"``. Listing needs
-only nox and leakgrid's sources: no network, no Valgrind, no interpreter.
+only nox and leakgrid's sources: no network, no Valgrind, no interpreter. The commands are
+``report``, ``accept``, ``watch``, ``merge`` and ``gate``.
 
 Nox itself never looks for the cells' Pythons (``python=False``): it sees only the active Python of
 a version manager, and a missing one would fail or skip the session depending on ``CI``. Each
@@ -42,7 +43,7 @@ __all__ = ["Environment", "session_name", "sessions"]
 
 #: ``<pid>:<folder>`` of the nox run that this process belongs to (``-j`` starts one nox per cell).
 _RUN_VARIABLE = "LEAKGRID_NOX_RUN"
-_NOT_EVALUATED = 3
+_USAGE, _NOT_EVALUATED = 2, 3
 _NATIVE = ("--detectors", "growth,refs,census,fds,threads")
 _COMMANDS = {
     "report": "Print the stored results again (-- --format markdown).",
@@ -53,6 +54,10 @@ _COMMANDS = {
 }
 _DUE = 10  # of `leakgrid watch`: something to do, and no failure
 _NO_RESULT = "leakgrid ended with exit code {code} and left no result; its output says why"
+_REFUSED = (
+    "not evaluated: leakgrid ended with exit code 2 (an option, a file of configuration, or a "
+    "program or platform that is missing); its output says what"
+)
 
 
 def sessions(
@@ -224,8 +229,11 @@ def _evaluator(
         code, output = _call(session, command)
         if output:
             run.untold.touch()
-        reason = run.note(plan, code)
-        _conclude(session, plan, code, reason, output)
+        result = _read(run.result_file(plan))
+        reason = f"{result.verdict}: {result.reason}" if result else _without_result(code, output)
+        run.note(plan, code, "" if result else reason)
+        # Under -j the findings come with the grid; a result says why by itself, nothing else does.
+        _conclude(session, plan, code, reason, "" if result else output)
 
     return evaluate
 
@@ -245,11 +253,18 @@ def _conclude(session: nox.Session, plan: CellPlan, code: int, reason: str, outp
         return
     if code == _NOT_EVALUATED:
         session.skip(reason)
-    # Under -j the findings come with the grid; a result says why by itself, a crash does not.
-    if output and reason == _NO_RESULT.format(code=code):
+    if output:
         session.log(output.rstrip())
     session.warn(line)
     raise CommandFailed(line, return_code=code)
+
+
+def _without_result(code: int, output: str) -> str:
+    """Why there is no result; in leakgrid's own words where ``-j`` held its output back."""
+    if code != _USAGE:
+        return _NO_RESULT.format(code=code)
+    _, found, said = output.rpartition("leakgrid: ")
+    return f"not evaluated: {' '.join(said.split())}" if found else _REFUSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,25 +298,20 @@ class _Run:
         """There when some cell's report has not been printed by ``leakgrid check`` itself."""
         return self.folder / "untold"
 
-    def note(self, plan: CellPlan, code: int, reason: str = "") -> str:
-        """Keep a cell's exit code; returns the reason, from its result where there is one."""
+    def note(self, plan: CellPlan, code: int, reason: str = "") -> None:
+        """Keep a cell's exit code, and with a ``reason`` a stand-in for the result it lacks."""
         file = self.result_file(plan)
-        result = None if reason else _read(file)
-        if result:
-            reason = f"{result.verdict}: {result.reason}"
-        else:
-            reason = reason or _NO_RESULT.format(code=code)
+        if reason:
             stand_in = CellResult(
                 target=plan.cell.target,
                 python={"version": plan.cell.python},
                 pyo3=plan.cell.pyo3,
-                verdict="unsupported" if code == _NOT_EVALUATED else "crashed",
+                verdict="unsupported" if code in (_USAGE, _NOT_EVALUATED) else "crashed",
                 reason=reason,
             )
             file.write_text(json.dumps(stand_in.to_dict()), encoding="utf-8")
             self.untold.touch()
         file.with_suffix(".code").write_text(str(code), encoding="utf-8")
-        return reason
 
     def finish(self, pid: int) -> None:
         """Print the grid; fail the run when no cell was evaluated (nox calls skipped a success)."""

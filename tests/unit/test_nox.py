@@ -59,6 +59,8 @@ if code in verdicts:
     with open(sys.argv[sys.argv.index("--json") + 1], "w") as file:
         json.dump(result, file)
 print("progress of", target)
+if code == 2:
+    print("leakgrid: Valgrind is not installed\\nInstall it.", file=sys.stderr)
 sys.exit(code)
 """
 
@@ -208,6 +210,24 @@ def test_output_of_a_cell_is_one_line_under_j(project: Path) -> None:
 def test_a_failure_without_a_result_shows_its_output_under_j(project: Path) -> None:
     run = nox(project, "-j", "2", "-s", "valgrind", codes={"two": 2})
     assert "progress of two" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("jobs", "why"),
+    [("1", "leakgrid ended with exit code 2"), ("2", "Valgrind is not installed Install it.")],
+)
+def test_what_could_not_begin_is_not_called_a_crash(project: Path, jobs: str, why: str) -> None:
+    run = nox(project, "-j", jobs, "-s", "valgrind", codes={"two": 2})
+    assert run.returncode == 1
+    grid = run.stdout[run.stdout.index("one, PyO3 across") :]
+    assert "crashed" not in grid
+    assert "unsupported: two" in grid
+    assert f"not evaluated: {why}" in grid
+
+
+def test_what_ended_in_any_other_way_without_a_result_is_a_crash(project: Path) -> None:
+    run = nox(project, "-s", "valgrind", codes={"two": 7})
+    assert "crashed: two" in run.stdout
 
 
 def test_a_faulty_matrix_ends_nox_with_every_fault(project: Path) -> None:

@@ -2,7 +2,7 @@
 
 Layout below ``root`` (``.leakgrid`` beside the matrix, kept out of git by its own .gitignore)::
 
-    results/<target>/<cell>.json    history/<target>.jsonl    durations/<target>.json
+    results/<target>/<cell>.json    history/<target>.jsonl
     bisect/<how>/<target>/<cell>.json
 
 Baselines lie apart, in git: ``<baselines>/<target>/<cell>.toml``.
@@ -136,25 +136,6 @@ class Store:
                 if isinstance(entry, dict):
                     yield entry
 
-    def durations(self, target: str) -> dict[str, float]:
-        """Seconds per test, of the last runs, for sharding; empty where nothing is known.
-
-        A broken file costs nothing but balance, so it counts as empty.
-        """
-        path = self.root / "durations" / f"{_part(target, 'target')}.json"
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            return {str(test): float(seconds) for test, seconds in data.items()}
-        except (OSError, ValueError, AttributeError, TypeError):
-            return {}
-
-    def save_durations(self, target: str, seconds: Mapping[str, float]) -> None:
-        """Add to the known seconds per test; tests that did not run keep what was known."""
-        path = self.root / "durations" / f"{_part(target, 'target')}.json"
-        self._prepare()
-        known = self.durations(target) | {test: round(float(s), 4) for test, s in seconds.items()}
-        write_atomically(path, to_json(dict(sorted(known.items()))))
-
     def _prepare(self) -> None:
         """Make the root, with the .gitignore that keeps it out of every repository."""
         ignore = self.root / ".gitignore"
@@ -172,7 +153,8 @@ def split_name(cell: Cell | str) -> tuple[str, str]:
     if len(parts) != 2:
         raise UsageError(
             f"{name!r} is not a cell's name",
-            next="Cells are named like mrrc/py3.13-pyo3-0.30.1; `nox -l` lists them.",
+            next="Cells are named like mrrc/py3.13-pyo3-0.30.1; `leakgrid report` shows those with "
+            "a result.",
         )
     return _part(parts[0], "target"), _part(parts[1], "cell")
 
@@ -182,7 +164,8 @@ def _part(text: str, what: str) -> str:
         raise UsageError(
             f"{text!r} cannot be the name of a {what}",
             why="Names become files: letters, digits and . _ + - only, a letter or digit first.",
-            next="Rename it in matrix.toml, or pass --name.",
+            next="Rename the target in matrix.toml, or the project in its pyproject.toml; a stored "
+            "file needs the name back that it was stored under.",
         )
     return text
 
@@ -224,6 +207,12 @@ def _require_consistent(result: CellResult) -> None:
     """Raises DataError where parts contradict each other: one of them was lost or changed."""
     if result.verdict not in {str(verdict) for verdict in Verdict}:
         raise DataError("this is no verdict of leakgrid", why=f"verdict: {result.verdict!r}")
+    for stage, spent in result.timing.items():
+        for key in ("seconds", "cpu") if isinstance(spent, Mapping) else ():
+            if not isinstance(spent.get(key, 0.0), (int, float)):
+                raise DataError(
+                    "its timing is not in numbers", why=f"timing.{stage}.{key}: {spent[key]!r}"
+                )
     known = {finding.id for finding in result.findings}
     for word in ("new", "changed", "known"):
         for name in result.comparison.get(word, ()):

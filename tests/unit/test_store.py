@@ -81,9 +81,16 @@ def test_names_from_outside_never_become_unchecked_paths(store, name):
 
 
 def test_a_target_from_outside_is_checked_too(store):
-    for use in (store.durations, lambda t: list(store.history(t))):
-        with pytest.raises(UsageError):
-            use("../x")
+    with pytest.raises(UsageError) as error:
+        list(store.history("../x"))
+    assert "matrix.toml" in error.value.next
+    assert "pyproject.toml" in error.value.next
+
+
+def test_what_is_no_cells_name_is_told_where_names_are():
+    with pytest.raises(UsageError) as error:
+        split_name("demo")
+    assert "leakgrid report" in error.value.next
 
 
 def test_a_good_name_is_split():
@@ -100,6 +107,14 @@ def test_a_broken_result_names_its_file_and_what_to_do(store, text):
         store.load_result(CELL)
     assert str(path) in caught.value.what
     assert "--fresh" in caught.value.next
+
+
+@pytest.mark.parametrize("key", ["seconds", "cpu"])
+def test_a_time_that_is_no_number_is_refused_when_it_is_read(store, key):
+    path = store.save_result(CELL, replace(RESULT, timing={"build": {key: "x"}}))
+    with pytest.raises(DataError, match=rf"timing\.build\.{key}: 'x'") as error:
+        read_result(path)
+    assert str(path) in error.value.what
 
 
 def test_a_result_that_is_no_utf8_or_missing_is_a_data_error(tmp_path):
@@ -143,14 +158,6 @@ def test_a_line_that_a_killed_run_tore_does_not_swallow_the_next(store):
     path.write_text(path.read_text() + '{"cell": "de')
     store.append_history(CELL, replace(RESULT, verdict="known"))
     assert [line["verdict"] for line in store.history("demo")] == ["clean", "known"]
-
-
-def test_durations_add_up_over_runs_and_a_broken_file_only_costs_balance(store):
-    store.save_durations("demo", {"t::a": 1.0, "t::b": 2.0})
-    store.save_durations("demo", {"t::a": 1.5})
-    assert store.durations("demo") == {"t::a": 1.5, "t::b": 2.0}
-    (store.root / "durations" / "demo.json").write_text("[1")
-    assert store.durations("demo") == {}
 
 
 def test_writing_leaves_no_temporary_file_and_a_readable_one(tmp_path):

@@ -51,7 +51,11 @@ def stored(store: Store, names: list[str]) -> dict[str, CellResult]:
         result = store.load_result(name)
         if result is None:
             known = ", ".join(store.results()) or "none"
-            raise UsageError(f"there is no result of {name}", why=f"stored: {known}")
+            raise UsageError(
+                f"there is no result of {name}",
+                why=f"stored: {known}",
+                next="Name one of those, or evaluate it first: leakgrid check.",
+            )
         found[name] = result
     return found
 

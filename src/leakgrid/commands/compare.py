@@ -12,6 +12,7 @@ from leakgrid.baseline import python_minor
 from leakgrid.commands._common import Subcommands, add_places, stored, write
 from leakgrid.comparison import Comparison, Entry, causes, compare_results, subject
 from leakgrid.detectors import census
+from leakgrid.errors import UsageError
 from leakgrid.finding import CellResult, Finding
 from leakgrid.store import Store, read_result, to_json
 from leakgrid.verdict import exit_code
@@ -57,10 +58,15 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _result(name: str, store: Store) -> CellResult:
-    """A result's file, else the stored result of the cell of this name."""
+    """A result's file, else the stored result of the cell of this name. Raises UsageError."""
     path = Path(name)
-    if path.suffix == ".json" or path.is_file() or name.count("/") != 1:
+    if path.exists() and not path.is_dir():
         return read_result(path)
+    if path.suffix == ".json" or name.count("/") != 1:
+        raise UsageError(
+            f"there is no file {name}, and no cell has such a name",
+            next="Give a result's file or a cell such as mrrc/py3.13-pyo3-0.30.1.",
+        )
     return stored(store, [name])[name]
 
 

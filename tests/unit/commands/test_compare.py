@@ -20,7 +20,16 @@ def test_compare_takes_the_names_of_cells_with_stored_results(stored, capsys):
     assert cli.main(["compare", CELL, CELL, *places(stored)]) == 0
     assert f"before: {CELL}" in capsys.readouterr().out
     assert cli.main(["compare", CELL, "demo/py3.9-pyo3-0.29.3", *places(stored)]) == 2
-    assert "there is no result of demo/py3.9-pyo3-0.29.3" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "there is no result of demo/py3.9-pyo3-0.29.3" in told
+    assert "leakgrid check" in told
+
+
+@pytest.mark.parametrize("name", ["a", "a.json", "demo/x.json", "a/b/c", "."])
+def test_what_is_neither_a_file_nor_a_cell_is_told_what_to_give(tmp_path, capsys, name):
+    assert cli.main(["compare", name, name, *places(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert "Give a result's file or a cell such as mrrc/py3.13-pyo3-0.30.1" in told
 
 
 @pytest.mark.parametrize(("verdict", "code"), [("build-failed", 3), ("blind", 4)])

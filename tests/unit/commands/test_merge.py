@@ -98,8 +98,7 @@ def test_merging_twice_changes_nothing(tmp_path, store):
 def test_a_whole_store_can_be_given(tmp_path, store, capsys):
     other = Store(tmp_path / "other", tmp_path / "base")
     other.save_result(CELL, result())
-    other.save_durations("demo", {"t::a": 1.0})
-    for folder in ("history", "sources/demo-1.0/tests"):
+    for folder in ("durations", "history", "sources/demo-1.0/tests"):
         (other.root / folder).mkdir(parents=True)
         (other.root / folder / "data.json").write_text("{}")
 

@@ -1,6 +1,6 @@
 """The exception tree: every error says what happened, why, and what to do next.
 
-Each class carries the exit code that the command line ends with (docs/exit-codes in the README):
+Each class carries the exit code that the command line ends with (README.md, "Exit codes"):
 2 usage or configuration, 3 not evaluated, 4 cannot be trusted.
 """
 
@@ -122,9 +122,3 @@ class TimedOut(NotTrusted):
     """A stage or a test went past its time limit (seconds)."""
 
     verdict = "timed-out"
-
-
-class Interrupted(NotTrusted):
-    """Ctrl-C or SIGTERM; finished cells are kept, this one is run again the next time."""
-
-    verdict = "interrupted"

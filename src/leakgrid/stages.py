@@ -22,19 +22,6 @@ class Progress(Protocol):
         """Something a person should know although nothing failed."""
 
 
-class Silent:
-    """No progress at all."""
-
-    def stage(self, name: str) -> None:
-        """Nothing."""
-
-    def tests(self, done: int, total: int) -> None:
-        """Nothing."""
-
-    def note(self, text: str) -> None:
-        """Nothing."""
-
-
 class Stages:
     """Measures stages: wall seconds, and CPU seconds of this process and all it waited for."""
 

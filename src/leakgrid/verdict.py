@@ -13,7 +13,7 @@ from leakgrid.finding import Finding, TestRecord
 
 
 class Verdict(StrEnum):
-    """The words of DESIGN section 6, the best first."""
+    """The words for a cell (README.md, "Verdicts"), the best first."""
 
     CLEAN = "clean"
     KNOWN = "known"
@@ -46,11 +46,10 @@ _EXIT_CODES = {
     Verdict.INTERRUPTED: 4,
 }
 _RANK = {verdict: rank for rank, verdict in enumerate(Verdict)}
-NOT_EVALUATED = frozenset(verdict for verdict, code in _EXIT_CODES.items() if code == 3)
 
 
 def exit_code(verdict: str) -> int:
-    """The exit code of DESIGN section 5 for one cell. Raises ValueError on an unknown word."""
+    """One cell's exit code (README.md, "Exit codes"). Raises ValueError on an unknown word."""
     return _EXIT_CODES[Verdict(verdict)]
 
 
@@ -59,31 +58,18 @@ def worst(verdicts: Iterable[str]) -> Verdict | None:
     return max((Verdict(verdict) for verdict in verdicts), key=_RANK.__getitem__, default=None)
 
 
-def run_exit_code(verdicts: Iterable[str]) -> int:
-    """The exit code of a whole run.
-
-    The worst evaluated cell decides; cells that could not be evaluated do not fail a run in which
-    others could, but a run that evaluated no cell at all exits 3.
-    """
-    words = [Verdict(verdict) for verdict in verdicts]
-    evaluated = [word for word in words if word not in NOT_EVALUATED]
-    chosen = worst(evaluated)
-    return 3 if chosen is None else exit_code(chosen)
-
-
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What :func:`decide` judges.
 
     ``comparison`` is None where nothing could be compared; ``has_baseline`` tells whether an
     accepted baseline exists, ``neighbour`` which cell's baseline the comparison is with otherwise
-    (empty: none). ``confirmed`` holds ids that a second run showed again, None where no
-    second run was made. ``grown_again`` holds ids of changed findings that had grown there too.
-    ``tests_at_acceptance`` is the number of tests when the baseline was accepted (0: unknown).
-    ``blind`` lists reasons why a leak could be hidden (the canary was not found, another
-    allocator); ``crashed``, ``timed_out`` and ``interrupted`` are sentences about the run as a
-    whole, empty where nothing of the kind happened. ``passed`` is the number of tests that were
-    measured. ``cell`` is the cell's name, for the command that is suggested.
+    (empty: none). ``findings`` are those that held: what another run did not show again is not
+    among them. ``grown_again`` holds ids of changed findings that had grown in a second run too,
+    None where none was made. ``tests_at_acceptance`` is the number of tests when the baseline was
+    accepted (0: unknown). ``blind`` lists reasons why a leak could be hidden (the canary was not
+    found, another allocator); ``crashed`` is a sentence about the run as a whole, empty where it
+    did not. ``cell`` is the cell's name, for the command that is suggested.
     """
 
     cell: str
@@ -92,40 +78,31 @@ class Facts:
     has_baseline: bool = False
     neighbour: str = ""
     tests: Mapping[str, TestRecord] = field(default_factory=dict)
-    confirmed: frozenset[str] | None = None
     grown_again: frozenset[str] | None = None
     tests_at_acceptance: int = 0
     blind: Sequence[str] = ()
     crashed: str = ""
-    timed_out: str = ""
-    interrupted: str = ""
 
 
 def regressions(facts: Facts) -> tuple[Entry, ...]:
-    """New findings that a second run confirmed, and accepted ones that grew in both runs.
+    """New findings, and accepted ones that grew in both runs.
 
     More tests than at acceptance explain more blocks, so growth counts only without them.
     """
     if facts.comparison is None or not facts.has_baseline:
         return ()
-    new = [e for e in facts.comparison.new if _in(facts.confirmed, e)]
     more_tests = 0 < facts.tests_at_acceptance < measured_tests(facts.tests)
-    grown = [] if more_tests else [
-        e for e in facts.comparison.changed if e.grown and _in(facts.grown_again, e)
-    ]  # fmt: skip
-    return (*new, *grown)
-
-
-def _in(ids: frozenset[str] | None, entry: Entry) -> bool:
-    """None means that nobody looked a second time: then the one run counts."""
-    return ids is None or entry.id in ids
+    grown = [] if more_tests else [e for e in facts.comparison.changed if e.grown]
+    if facts.grown_again is not None:  # else nobody looked a second time: the one run counts
+        grown = [entry for entry in grown if entry.id in facts.grown_again]
+    return (*facts.comparison.new, *grown)
 
 
 def decide(facts: Facts) -> tuple[Verdict, str]:
     """The verdict and its sentence; the first of these that applies.
 
-    A confirmed regression; interrupted; crashed; timed out; blind; no tests or none passed; no
-    baseline; improved; known; clean.
+    A regression; crashed; timed out; blind; no tests or none passed; no baseline; improved; known;
+    clean.
     """
     if worse := regressions(facts):
         return Verdict.REGRESSED, _regressed(facts, worse)
@@ -133,16 +110,14 @@ def decide(facts: Facts) -> tuple[Verdict, str]:
 
 
 def _untrusted(facts: Facts) -> tuple[Verdict, str] | None:
-    if facts.interrupted:
-        return Verdict.INTERRUPTED, facts.interrupted
     crashed = _with_outcome(facts, "crashed")
     if facts.crashed or crashed:
         return Verdict.CRASHED, facts.crashed or _ended(
             facts, crashed, "ended the interpreter", "Mend"
         )
     hung = _with_outcome(facts, "hung")
-    if facts.timed_out or hung:
-        return Verdict.TIMED_OUT, facts.timed_out or _ended(
+    if hung:
+        return Verdict.TIMED_OUT, _ended(
             facts, hung, "did not finish in time", "Mend, give more time (--test-timeout)"
         )
     if facts.blind:
@@ -181,7 +156,7 @@ def _compared(facts: Facts) -> tuple[Verdict, str]:
             f"to be expected: {_accept(facts.cell)}"
         )
     comparison = facts.comparison or Comparison()
-    notes = _notes(facts, comparison)
+    notes = _notes(comparison)
     if comparison.gone:
         return Verdict.IMPROVED, (
             f"{_count(len(comparison.gone), 'accepted finding')} gone{notes}; "
@@ -214,15 +189,12 @@ def _beside(facts: Facts, compared: Comparison) -> tuple[Verdict, str]:
     )
 
 
-def _notes(facts: Facts, comparison: Comparison) -> str:
+def _notes(comparison: Comparison) -> str:
     """What is neither accepted nor a regression has to be said all the same."""
-    unconfirmed = sum(not _in(facts.confirmed, entry) for entry in comparison.new)
-    notes = ""
-    if unconfirmed:
-        notes += f", {unconfirmed} seen once but not in a second run"
-    if grown := sum(entry.grown for entry in comparison.changed):
-        notes += f", {grown} with more blocks than accepted (not in both runs, or more tests ran)"
-    return notes
+    grown = sum(entry.grown for entry in comparison.changed)
+    if not grown:
+        return ""
+    return f", {grown} with more blocks than accepted (not in both runs, or more tests ran)"
 
 
 def _regressed(facts: Facts, entries: Sequence[Entry]) -> str:

@@ -11,7 +11,7 @@ from leakgrid.errors import BuildFailed, Crashed, DataError, ToolMissing
 from leakgrid.finding import CellResult
 from leakgrid.matrix import Cell, Target
 from leakgrid.pipeline import Options
-from leakgrid.stages import Silent, Stages
+from leakgrid.stages import Stages
 from leakgrid.store import Store
 from leakgrid.toolchain import build
 from leakgrid.toolchain.interpreters import Interpreter
@@ -20,6 +20,14 @@ from leakgrid.toolchain.stage import Staged
 
 CELL = Cell("demo", "3.99", "0.30.1")
 OPTIONS = Options(interpreter="3.99", jobs=1)
+
+
+class Silent:
+    def stage(self, name: str) -> None: ...
+
+    def tests(self, done: int, total: int) -> None: ...
+
+    def note(self, text: str) -> None: ...
 
 
 @pytest.fixture

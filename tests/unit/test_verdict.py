@@ -5,7 +5,7 @@ import pytest
 from leakgrid.comparison import Comparison, Entry
 from leakgrid.finding import Finding, TestRecord
 from leakgrid.signature import Owner
-from leakgrid.verdict import Facts, Verdict, decide, exit_code, run_exit_code, worst
+from leakgrid.verdict import Facts, Verdict, decide, exit_code, worst
 
 PASSED = {"t::a": TestRecord("passed"), "t::b": TestRecord("passed")}
 LEAK = Finding("memcheck", "Leak_DefinitelyLost", "a" * 12, Owner.EXTENSION, ("t::a",), 3, 64)
@@ -45,14 +45,6 @@ def test_an_unknown_word_is_no_verdict():
         exit_code("fine")
 
 
-def test_a_run_that_evaluated_nothing_exits_3_and_others_by_their_worst_cell():
-    assert run_exit_code([]) == 3
-    assert run_exit_code(["unsupported", "build-failed"]) == 3
-    assert run_exit_code(["unsupported", "clean"]) == 0
-    assert run_exit_code(["clean", "unbaselined"]) == 1
-    assert run_exit_code(["clean", "crashed"]) == 4
-
-
 def test_nothing_found_is_clean_with_and_without_a_baseline():
     assert word() == "clean"
     assert word(has_baseline=True, comparison=Comparison()) == "clean"
@@ -70,16 +62,10 @@ def test_accepted_findings_are_known_and_gone_ones_an_improvement():
     assert word(comparison=Comparison(gone=(Entry(LEAK, None),)), has_baseline=True) == "improved"
 
 
-def test_a_confirmed_new_finding_is_a_regression_that_names_the_owner():
-    verdict, reason = decide(facts(**regressed(confirmed=frozenset({LEAK.id}))))
+def test_a_new_finding_is_a_regression_that_names_the_owner():
+    verdict, reason = decide(facts(**regressed()))
     assert verdict is Verdict.REGRESSED
     assert "1 new finding (extension 1)" in reason
-
-
-def test_a_new_finding_that_a_second_run_did_not_show_is_told_but_no_regression():
-    verdict, reason = decide(facts(**regressed(confirmed=frozenset())))
-    assert verdict is Verdict.KNOWN
-    assert "not in a second run" in reason
 
 
 def test_more_blocks_than_accepted_are_a_regression_only_in_both_runs():
@@ -97,16 +83,15 @@ def test_more_tests_than_at_acceptance_explain_more_blocks():
     assert "grew" in decide(facts(**grown, tests_at_acceptance=2))[1]
 
 
-def test_a_confirmed_regression_outranks_everything_else():
+def test_a_regression_outranks_everything_else():
     bad = {**PASSED, "t::c": TestRecord("crashed"), "t::d": TestRecord("hung")}
-    everything = {"tests": bad, "blind": ("x",), "crashed": "x", "interrupted": "x"}
+    everything = {"tests": bad, "blind": ("x",), "crashed": "x"}
     assert word(**regressed(**everything)) == "regressed"
 
 
 def test_the_rank_below_a_regression():
     hung = {**PASSED, "t::d": TestRecord("hung-under-valgrind")}
     both = {**hung, "t::c": TestRecord("crashed-under-valgrind")}
-    assert word(tests=both, interrupted="stopped by Ctrl-C") == "interrupted"
     assert word(tests=both, blind=("x",)) == "crashed"
     assert word(tests=hung, blind=("x",)) == "timed-out"
     assert word(tests={"t": TestRecord("failed")}, blind=("x",)) == "blind"

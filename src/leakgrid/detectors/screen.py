@@ -12,7 +12,7 @@ from leakgrid.detectors.journal import Journal
 from leakgrid.detectors.memcheck import SLOWDOWN, START, Settings
 from leakgrid.detectors.process_report import read_process
 from leakgrid.detectors.suite import Cellular, Mode, run_suite
-from leakgrid.detectors.suspects import JUDGED, LEAK, NOT_REPEATABLE, UNDECIDED, Screened, Suspect
+from leakgrid.detectors.suspects import JUDGED, LEAK, NOT_REPEATABLE, Screened, Suspect
 from leakgrid.detectors.valgrind import command
 from leakgrid.detectors.xml_records import read_file
 from leakgrid.finding import Finding
@@ -57,25 +57,12 @@ class ScreenReport:
     @property
     def suspects(self) -> tuple[Suspect, ...]:
         """What kept its slope."""
-        return self._suspects(LEAK)
-
-    @property
-    def undecided(self) -> tuple[Suspect, ...]:
-        """What still grew when the time was over: neither a finding nor clean."""
-        return self._suspects(UNDECIDED)
+        return tuple(s for t in self.tests.values() if t.status == LEAK for s in t.suspects)
 
     @property
     def doubtful(self) -> tuple[Suspect, ...]:
         """What CPython itself may have kept, and what only a stack can tell."""
         return tuple(s for test in self.tests.values() for s in test.suspects if s.doubtful)
-
-    def _suspects(self, status: str) -> tuple[Suspect, ...]:
-        return tuple(
-            suspect
-            for test in self.tests.values()
-            if test.status == status
-            for suspect in test.suspects
-        )
 
     @property
     def repeatable(self) -> dict[str, bool]:

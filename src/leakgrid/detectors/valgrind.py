@@ -48,7 +48,11 @@ def version(path: str) -> str:
     """``3.19.0``. Raises ToolMissing when it does not answer."""
     answer = process.run([path, "--version"], timeout=60)
     if not answer.ok:
-        raise ToolMissing(f"{path} does not run", why=answer.tail(2))
+        raise ToolMissing(
+            f"{path} does not run",
+            why=answer.tail(2),
+            next="Run `valgrind --version`; install it again where that fails too.",
+        )
     return answer.stdout.strip().removeprefix("valgrind-")
 
 

@@ -9,7 +9,6 @@ import shutil
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from email.parser import HeaderParser
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -44,8 +43,9 @@ _NO_TEST_TOOLS = frozenset(
 class Environment:
     """A ready environment. ``python`` runs in it; ``packages`` maps installed names to versions.
 
-    ``requirements`` are what was asked for, ``source`` where they came from
-    (``matrix.toml``, ``extra test``, ``group dev`` ...).
+    ``requirements`` are what pip was asked for, ``source`` where the tests' own came from:
+    ``requirements`` of the target, ``extra test``, ``extra and group dev`` ..., or ``none
+    declared``.
     """
 
     python: Path
@@ -145,14 +145,6 @@ def install_wheel(environment: Environment, wheel: Path, site: Path) -> None:
                 shutil.copyfileobj(source, target)
     shutil.rmtree(site, ignore_errors=True)
     temporary.replace(site)
-
-
-def wheel_requirements(wheel: Path) -> tuple[str, ...]:
-    """What the wheel's metadata requires at run time, extras left out."""
-    with zipfile.ZipFile(wheel) as archive:
-        name = next(item for item in archive.namelist() if item.endswith(".dist-info/METADATA"))
-        headers = HeaderParser().parsestr(archive.read(name).decode("utf-8", "replace"))
-    return tuple(item for item in headers.get_all("Requires-Dist", []) if "extra ==" not in item)
 
 
 def check_requires_python(project: Path, interpreter: Interpreter) -> None:

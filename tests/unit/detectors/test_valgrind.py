@@ -63,8 +63,9 @@ def test_a_valgrind_that_does_not_answer_is_told(tmp_path):
     broken = tmp_path / "valgrind"
     broken.write_text("#!/bin/sh\necho no tool >&2\nexit 1\n")
     broken.chmod(0o755)
-    with pytest.raises(ToolMissing, match="no tool"):
+    with pytest.raises(ToolMissing, match="no tool") as error:
         valgrind.version(str(broken))
+    assert "install it again" in error.value.next
 
 
 def test_the_version_is_a_number(tmp_path):

@@ -18,12 +18,12 @@ def pyproject(root: Path, text: str) -> Path:
     return root
 
 
-def wheel(folder: Path, *names: str, metadata: str = "") -> Path:
+def wheel(folder: Path, *names: str) -> Path:
     path = folder / "pkg-1.0-cp312-cp312-linux_x86_64.whl"
     with zipfile.ZipFile(path, "w") as archive:
         for name in names:
             archive.writestr(name, f"content of {name}")
-        archive.writestr("pkg-1.0.dist-info/METADATA", metadata)
+        archive.writestr("pkg-1.0.dist-info/METADATA", "")
     return path
 
 
@@ -77,14 +77,6 @@ def test_a_wheel_whose_names_leave_the_folder_is_refused(tmp_path: Path) -> None
     with pytest.raises(BuildFailed, match="unsafe name"):
         environment.install_wheel(READY, wheel(tmp_path, "../evil"), tmp_path / "site")
     assert not (tmp_path / "evil").exists()
-
-
-def test_runtime_requirements_of_a_wheel_leave_extras_out(tmp_path: Path) -> None:
-    path = wheel(
-        tmp_path,
-        metadata='Requires-Dist: a>=1\nRequires-Dist: b; extra == "test"\n',
-    )
-    assert environment.wheel_requirements(path) == ("a>=1",)
 
 
 def test_the_callers_python_and_redirections_do_not_reach_a_cell() -> None:

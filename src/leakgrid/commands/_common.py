@@ -50,11 +50,12 @@ def stored(store: Store, names: list[str]) -> dict[str, CellResult]:
     for name in names:
         result = store.load_result(name)
         if result is None:
-            known = ", ".join(store.results()) or "none"
+            known = ", ".join(store.results())
             raise UsageError(
                 f"there is no result of {name}",
-                why=f"stored: {known}",
-                next="Name one of those, or evaluate it first: leakgrid check.",
+                why=f"stored: {known or 'none'}",
+                next=("Name one of those, or evaluate" if known else "Evaluate")
+                + " it first: leakgrid check.",
             )
         found[name] = result
     return found

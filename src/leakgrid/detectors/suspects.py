@@ -12,7 +12,6 @@ from leakgrid.finding import Finding
 from leakgrid.signature import Owner
 
 LEAK = "leak"
-UNDECIDED = "undecided"
 NOT_REPEATABLE = "not-repeatable"
 JUDGED = frozenset({"flat", "settled", "held", "irregular", LEAK})
 """Statuses of tests about which the screen has an answer."""

@@ -270,6 +270,17 @@ def test_lost_blocks_of_tests_whose_objects_grow_are_the_same_cause():
         assert len(causes(compare_results(result(), result(growth_in_a, other)))["new"]) == 2
 
 
+def test_another_lost_object_in_a_test_that_lost_some_before_is_changed():
+    before = result(growing("instance", "Holder"))
+    made = (("PyDict_New", Owner.CPYTHON), ("demo::fill", Owner.EXTENSION))
+    dict_of_the_extension = replace(under_pyo3("b", *made), kind="definitely-lost")
+    assert "new" not in told(before, result(growing("instance", "Holder"), dict_of_the_extension))
+    elsewhere = replace(dict_of_the_extension, tests=("t::b",))
+    assert "new" in told(before, result(growing("instance", "Holder"), elsewhere))
+    own = replace(under_pyo3("b", made[1]), kind="definitely-lost")
+    assert "new" in told(before, result(growing("instance", "Holder"), own))
+
+
 def test_another_function_of_the_extension_is_new_under_the_same_functions_of_pyo3():
     one = under_pyo3("a", ("pyo3::err::leak", Owner.PYO3), ("demo::one", Owner.EXTENSION))
     two = under_pyo3("b", ("pyo3::err::leak", Owner.PYO3), ("demo::two", Owner.EXTENSION))

@@ -17,6 +17,7 @@ _SUBJECTS = (
     re.compile(r"[\d.,]+ (\S.*) per call held by native code"),
     re.compile(r"[\d,]+ reference(?:s|\(s\))? more to (.+) after import"),
 )
+_NOBODY = (Owner.LIBC, Owner.UNKNOWN)
 _OWN = (Owner.EXTENSION, Owner.DEPENDENCY)
 _C_API = re.compile(r"Py[A-Z][A-Za-z]+_(?!Malloc|Calloc|Realloc|GC)")
 _SIZE = 64
@@ -167,14 +168,36 @@ def _known_elsewhere(entry: Entry, others: Iterable[Entry]) -> bool:
         other
         for one in others
         if (other := one.before if entry.before is None else one.after) is not None
-        and other.detector == side.detector
     ]
+    if _made_by_cpython(side):
+        leaking = [other for other in across if _loses_memory(other)]
+        return _in_tests_of(side, leaking)
+    across = [other for other in across if other.detector == side.detector]
     if by_tests(side):
-        return bool(side.tests) and set(side.tests) <= {t for other in across for t in other.tests}
+        return _in_tests_of(side, across)
     key = mechanism(side)[0]
     if not isinstance(side, Finding) or side.frames or side.detector == "census":
         return False  # the extension's own functions tell stacks apart, objects imported ones
     return any(mechanism(other)[0] == key for other in across)
+
+
+def _made_by_cpython(side: Finding | Accepted) -> bool:
+    """Whether these are lost blocks of an object that CPython made, for whomever.
+
+    Where that was says as little about the mistake as an object's name.
+    """
+    if not isinstance(side, Finding) or side.detector != "memcheck" or not _loses_memory(side):
+        return False
+    owners = (frame.owner for frame in native_segment(side.frames))
+    return next((o for o in owners if o not in _NOBODY), None) is Owner.CPYTHON
+
+
+def _loses_memory(side: Finding | Accepted) -> bool:
+    return side.detector == "growth" or kind_family(side.kind) == "leak"
+
+
+def _in_tests_of(side: Finding | Accepted, others: Iterable[Finding | Accepted]) -> bool:
+    return bool(side.tests) and set(side.tests) <= {t for other in others for t in other.tests}
 
 
 def _side(entry: Entry) -> Finding | Accepted:

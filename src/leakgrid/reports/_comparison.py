@@ -91,7 +91,7 @@ def _side(name: str, result: CellResult) -> str:
 
 
 def _entry(entry: Entry, alone: str = "", *, stack: bool = True) -> list[str]:
-    """The lines of one entry. What is mended needs no stack."""
+    """The lines of one entry. Only what is new needs its stack; the results have every other."""
     side = entry.after or entry.before
     if side is None:
         return []
@@ -103,14 +103,10 @@ def _entry(entry: Entry, alone: str = "", *, stack: bool = True) -> list[str]:
         lines[0] += f", before: {before}"
     if side.tests:
         lines.append(f"    tests: {common.some(side.tests, _TESTS)}")
-    if entry.after is None or not stack:
-        return lines
-    if isinstance(side, Finding):
+    if entry.before is None and stack and isinstance(side, Finding):
         for frame in common.story(side):
             text = "..." if frame is None else f"{frame.function}  {common.place(frame)}"
             lines.append(f"      {common.one_line(text)}")
-    else:
-        lines += [f"      {common.one_line(frame)}" for frame in side.frames]
     return lines
 
 

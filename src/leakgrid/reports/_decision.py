@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from packaging.version import Version
+
 from leakgrid.finding import CellResult
 from leakgrid.reports import _classes as classes
 from leakgrid.reports import _common as common
@@ -42,6 +44,8 @@ def decision(cells: Sequence[CellResult]) -> str:
         parts.append(_FOREIGN)
     else:
         parts.append(_clean(cells))
+    if told and (newer := mended(cells)):
+        parts.append(_mended(newer, told))
     open_cells = len(cells) - len(judged(cells))
     if open_cells:
         noun = "1 cell says" if open_cells == 1 else f"{open_cells} cells say"
@@ -49,6 +53,33 @@ def decision(cells: Sequence[CellResult]) -> str:
     if told:
         parts.append(_follow_up(told, cells))
     return "\n".join(parts)
+
+
+def mended(cells: Sequence[CellResult]) -> list[CellResult]:
+    """For each target and Python with findings: its newest PyO3, where that shows none of them."""
+    found = []
+    for key in dict.fromkeys((cell.target, common.minor(cell)) for cell in judged(cells)):
+        some = [c for c in judged(cells) if (c.target, common.minor(c)) == key and not c.partial]
+        some.sort(key=lambda cell: Version(cell.pyo3))
+        if some and not open_groups(some[-1:]) and open_groups(some[:-1]):
+            found.append(some[-1])
+    return found
+
+
+def _mended(newer: Sequence[CellResult], told: Sequence[common.Group]) -> str:
+    """That a version of PyO3 without the findings was measured, too: the shortest way out."""
+    there = {(cell.target, common.minor(cell)) for cell in newer}
+    gone = [
+        group
+        for group in told
+        if {(group.target, common.minor(cell)) for cell in group.cells} <= there
+    ]
+    what = "None of it occurs" if len(gone) == len(told) else f"{len(gone)} of them do not occur"
+    return f"""\
+**{what} in {common.cells_text(newer)}**, with the same sources and tests. To move there
+ends it, and is the first thing to try: what is gone with another PyO3 was most likely PyO3's own.
+`leakgrid bisect --fixed` names the release that mended it, with its changelog.
+"""
 
 
 def _count(number: int) -> str:
@@ -73,7 +104,8 @@ def _open(number: int, cells: Sequence[CellResult]) -> str:
         "Without Valgrind there is no stack to tell whose code it is: run the cells again with "
         "`--detectors memcheck,growth,refs,fds,threads` before anything is filed."
         if all(classes.measured(cell, ("memcheck",)) for cell in judged(cells))
-        else "Their stacks name no owner: look at the tests that show them."
+        else "Lost references have no stack, and no stack of the others names an owner: look at "
+        "the tests that show them."
     )
     return f"""\
 **Open: {_count(number)} of which nobody knows yet whose code it is.**

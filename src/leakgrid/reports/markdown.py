@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
+from leakgrid import amounts
 from leakgrid.finding import CellResult, Finding
 from leakgrid.reports import _common as common
 from leakgrid.reports import _entries
 
 _TESTS = 3
 """Of more tests the others are told folded."""
+_MOST_TESTS = 25
+"""Of more tests only their files are told: the result has every one."""
 
 
 def render(results: Sequence[CellResult], *, color: bool = False) -> str:
@@ -98,7 +102,7 @@ def _likewise(entry: _entries.Entry) -> list[str]:
 def _all_tests(entry: _entries.Entry) -> list[str]:
     """Folded: every test of what the lines above tell only some of; the same tests once.
 
-    What is beneath the entry is in none but its tests.
+    What is beneath the entry is in none but its tests. Hundreds of tests are told by their files.
     """
     told: dict[tuple[str, ...], list[str]] = {}
     for group in (entry.group, *_entries.by_tests(entry)[1]):
@@ -106,8 +110,15 @@ def _all_tests(entry: _entries.Entry) -> list[str]:
             told.setdefault(group.tests, []).append(f"`{group.finding.id}`")
     if not told:
         return []
-    lines = [f"- {', '.join(ids)}: {', '.join(map(code, tests))}" for tests, ids in told.items()]
+    lines = [f"- {', '.join(ids)}: {', '.join(_each(tests))}" for tests, ids in told.items()]
     return ["<details><summary>All tests</summary>", "", *lines, "", "</details>", ""]
+
+
+def _each(tests: Sequence[str]) -> list[str]:
+    if len(tests) <= _MOST_TESTS:
+        return [code(test) for test in tests]
+    files = Counter(test.partition("::")[0] for test in tests)
+    return [f"{code(file)} ({amounts.counted(number, 'test')})" for file, number in files.items()]
 
 
 def _some(tests: Sequence[str]) -> str:

@@ -354,3 +354,23 @@ def test_references_to_several_types_are_one_cause_and_all_are_counted() -> None
     )
     assert document.count("### ") == 1
     assert "likewise: type K1 (000000000001), type K2 (000000000002)" in document
+
+
+def test_the_decision_names_a_newer_pyo3_that_shows_none_of_it() -> None:
+    leaking = replace(measured_by("growth", findings=(scenes.LEAK,)), verdict="unbaselined")
+    older = replace(leaking, pyo3="0.9.1")
+    newest = replace(leaking, pyo3="0.10.0", verdict="clean", findings=())
+    said = "None of it occurs in Python"
+    assert said in section(reports.render("baseline-report", (older, newest)), "Decision")
+    for other in (replace(newest, findings=leaking.findings), replace(newest, partial=True)):
+        assert said not in section(reports.render("baseline-report", (older, other)), "Decision")
+    untrusted = replace(newest, verdict="blind")
+    assert said not in section(reports.render("baseline-report", (older, untrusted)), "Decision")
+
+
+def test_of_hundreds_of_tests_markdown_names_the_files() -> None:
+    tests = tuple(f"tests/test_{name}.py::test_{n}" for name in "ab" for n in range(100))
+    cell = measured_by("growth", findings=(replace(scenes.LEAK, tests=tests),))
+    text = reports.render("markdown", (replace(cell, verdict="unbaselined"),))
+    assert "`tests/test_a.py` (100 tests), `tests/test_b.py` (100 tests)" in text
+    assert "test_b.py::test_7" not in text

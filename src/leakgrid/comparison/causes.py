@@ -144,14 +144,14 @@ def causes(compared: Comparison) -> dict[str, tuple[Cause, ...]]:
 def _fold(groups: dict[str, list[Entry]]) -> None:
     """Put blocks that memcheck calls lost to the growth of the very same tests: it is one leak.
 
-    Only such as the extension's own code did not ask for.
+    Only such as CPython made; what the extension or PyO3 asked for itself is another mistake.
     """
     growing = {key: _tests(entries) for key, entries in groups.items() if key.startswith("growth|")}
     for key in [key for key in groups if key.startswith("memcheck|leak")]:
         tests = _tests(groups[key])
         if not tests or not tests <= set().union(*growing.values()):
             continue
-        if any(_side(entry).owner in _OWN for entry in groups[key]):
+        if not all(_made_by_cpython(_side(entry)) for entry in groups[key]):
             continue
         nearest = max(sorted(growing), key=lambda other: len(tests & growing[other]))
         groups[nearest] += groups.pop(key)

@@ -9,8 +9,9 @@ WORKFLOW is .github/workflows/memory-safety-pyo3.yml by default. The commands ar
 artifacts become folders in DIR/artifacts, and setup-python is left to the Pythons of this machine.
 Jobs of a matrix run one by one, the first N of them (default: 2). DIR has to be new, empty, or of
 an earlier run, whose files are removed; it gets artifacts/, summary.md, outputs/ and a log of each
-step. GITHUB_TOKEN, GITHUB_API_URL and GITHUB_REPOSITORY are passed on. The exit code is 1 when a
-step failed that may not (a cell fails for its own verdict, and that may be).
+step. GITHUB_TOKEN, GITHUB_API_URL and GITHUB_REPOSITORY are passed on; without a token and a
+repository no issue is opened: `--issue` is left out of the commands. The exit code is 1 when a step
+failed that may not (a cell fails for its own verdict, and that may be).
 """
 
 from __future__ import annotations
@@ -226,7 +227,7 @@ def _shell(
     }
     with log.open("w", encoding="utf-8") as file:
         code = subprocess.call(
-            ["bash", "-e", "-c", _text(step["run"], context)],
+            ["bash", "-e", "-c", _command(_text(step["run"], context))],
             cwd=run.checkout,
             env=environ,
             stdout=file,
@@ -235,6 +236,16 @@ def _shell(
         )
     lines = outputs.read_text(encoding="utf-8").splitlines()
     return code, dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def _command(text: str) -> str:
+    """A step's command; where issues cannot be opened, without opening any."""
+    if os.environ.get("GITHUB_TOKEN") and os.environ.get("GITHUB_REPOSITORY"):
+        return text
+    left = re.sub(r" --issue\b", "", text)
+    if left != text:
+        print("   without --issue: GITHUB_TOKEN or GITHUB_REPOSITORY is not set", flush=True)
+    return left
 
 
 def _uses(run: Run, step: Mapping[str, Any], context: Mapping[str, Any]) -> int:

@@ -98,3 +98,17 @@ def test_options_that_make_no_sense_are_usage_errors(
 def test_an_input_may_be_empty_and_have_an_equals_sign() -> None:
     options = script._options(["--out", "new", "--input", "a=", "--input", "b=c=d"])
     assert dict(options.input) == {"a": "", "b": "c=d"}
+
+
+@pytest.mark.parametrize("repository", ["", "one/two"])
+def test_without_a_repository_no_issue_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repository: str
+) -> None:
+    monkeypatch.setenv("GITHUB_TOKEN", "secret")
+    monkeypatch.setenv("GITHUB_REPOSITORY", repository)
+    path = tmp_path / "workflow.yml"
+    path.write_text('jobs: {one: {steps: [{run: echo gate --issue >> "$GITHUB_STEP_SUMMARY"}]}}\n')
+    (tmp_path / "clone").mkdir()
+    assert run(str(path), tmp_path / "out") == 0
+    said = (tmp_path / "out" / "summary.md").read_text()
+    assert said == ("gate --issue\n" if repository else "gate\n")

@@ -121,10 +121,12 @@ def test_another_block_of_the_accepted_cycle_is_known():
     assert compared.ids()["known"] == ("b" * 12,)
 
 
-def test_a_cycle_that_grew_is_changed_whichever_of_its_blocks_is_named():
+def test_a_cycle_that_changed_has_grown_where_another_test_shows_it():
     baseline = accept(result(of_a_cycle("a", "b")), None, "r")
-    compared = compare_baseline(result(replace(of_a_cycle("b", "a"), blocks=3)), baseline)
-    assert [entry.grown for entry in compared.changed] == [True]
+    now = replace(of_a_cycle("b", "a"), blocks=3)
+    for tests, more in ((("t::a",), False), (("t::a", "t::b"), True)):
+        compared = compare_baseline(result(replace(now, tests=tests)), baseline)
+        assert [entry.grown for entry in compared.changed] == [more]
 
 
 def test_what_was_lost_only_through_the_other_is_no_cycle():
@@ -355,3 +357,11 @@ def test_as_many_objects_with_more_memory_have_grown():
     assert grown(grows("t::a"), grows("t::a", bytes=160))
     assert not grown(grows("t::a"), grows("t::a", bytes=92))
     assert not grown(grows("t::a", bytes=360), grows("t::a", bytes=390))
+
+
+def test_more_blocks_of_a_lost_cycle_are_no_growth_but_another_test_is():
+    before = finding("a", blocks=7, bytes=448)
+    cycle = finding("a", blocks=10, bytes=1160, related=("b" * 12,))
+    assert not grown(before, cycle)
+    assert grown(before, replace(cycle, tests=("t::a", "t::b")))
+    assert grown(before, replace(cycle, related=()))

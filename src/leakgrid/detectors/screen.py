@@ -20,8 +20,16 @@ from leakgrid.finding import Finding
 ENVIRON = {
     "PYTHONMALLOC": "malloc",
     "PYTHONHASHSEED": "0",
-    # One arena, and no cache per thread that would count what was freed as in use (malloc(3)).
-    "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0:glibc.malloc.arena_max=1",
+    # One arena, no cache per thread that would count what was freed as in use (malloc(3)), and no
+    # stacks kept for the next thread, each with a table and the variables of the last one (the
+    # GNU C library's manual, POSIX Thread Tunables; since 2.34).
+    "GLIBC_TUNABLES": ":".join(
+        (
+            "glibc.malloc.tcache_count=0",
+            "glibc.malloc.arena_max=1",
+            "glibc.pthread.stack_cache_size=0",
+        )
+    ),
 }
 """What makes the heap's size repeatable: every object has a block of its own in one heap."""
 DETECTORS: Mapping[str, Callable[[Iterable[Suspect]], tuple[Finding, ...]]] = {
@@ -34,7 +42,7 @@ CENSUS = "census"
 BUDGET = 20.0
 """CPU seconds for one suspect before it is given up as not judged (three times as long waiting)."""
 COLLECT_LIMIT = 180.0
-BATCHES = 3
+BATCHES = 2
 WARM_CALLS, EXPLAIN_CALLS = 6, 12
 
 

@@ -120,6 +120,64 @@ for _ in range(3):
     at[3] = read()
 print(at[1] - at[0] >= 100_000, at[2] - at[1] >= 200_000, abs(at[3] - at[0]) < 1000)
 """
+    assert preloaded(meter, code) == "True True True\n"
+
+
+@NEEDS_CC
+def test_the_preloaded_meter_counts_a_block_the_same_whatever_was_free_before(tmp_path):
+    meter = library.heap_meter(tmp_path)
+    if meter is None:
+        pytest.skip("no glibc")
+    code = """
+import ctypes
+libc = ctypes.CDLL(None)
+libc.malloc.restype = libc.calloc.restype = ctypes.c_void_p
+libc.malloc.argtypes = [ctypes.c_size_t]
+libc.calloc.argtypes = [ctypes.c_size_t] * 2
+libc.free.argtypes = [ctypes.c_void_p]
+read = libc.leakgrid_heap_in_use
+read.restype = ctypes.c_size_t
+at = [0] * 400
+blocks = [libc.malloc(size) for size in range(2000, 2400)]
+for block in blocks[::2]:
+    libc.free(block)
+for number in range(0, 400, 2):
+    before = read()
+    blocks[number] = libc.malloc(1900)
+    at[number] = read() - before
+for number in range(1, 400, 2):
+    before = read()
+    blocks[number] = libc.calloc(19, 100)
+    at[number] = read() - before
+print(len({size for size in at if size > 1900}), libc.calloc(2**62, 8), libc.malloc(2**64 - 1))
+"""
+    assert preloaded(meter, code) == "1 None None\n"
+
+
+@NEEDS_CC
+def test_the_preloaded_meter_clears_what_is_freed_when_it_is_asked_to(tmp_path):
+    meter = library.heap_meter(tmp_path)
+    if meter is None:
+        pytest.skip("no glibc")
+    code = """
+import ctypes
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.free.argtypes = [ctypes.c_void_p]
+found = []
+for on in (0, 1, 0):
+    libc.leakgrid_wipe(on)
+    block = libc.malloc(100_000)
+    ctypes.memset(block, 120, 100_000)
+    after = libc.malloc(100)  # or the block joins what is free behind it
+    libc.free(block)
+    found.append(ctypes.string_at(block + 50_000, 100) == b"x" * 100)
+print(found)
+"""
+    assert preloaded(meter, code) == "[True, False, True]\n"
+
+
+def preloaded(meter, code):
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "LD_PRELOAD": str(meter)},
@@ -127,4 +185,5 @@ print(at[1] - at[0] >= 100_000, at[2] - at[1] >= 200_000, abs(at[3] - at[0]) < 1
         text=True,
         check=True,
     )
-    assert (done.stdout, done.stderr) == ("True True True\n", "")
+    assert done.stderr == ""
+    return done.stdout

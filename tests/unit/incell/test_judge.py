@@ -92,3 +92,20 @@ def test_what_happens_once_in_a_leak_does_not_make_it_decay() -> None:
 def test_a_cache_whose_keys_begin_to_repeat_is_unclear() -> None:
     steps = [1000, 900, 800, 700, 600, 500, 400, 300]
     assert judge.judge(list(itertools.accumulate([0, *steps]))) == judge.UNCLEAR
+
+
+@given(st.lists(st.integers(-1000, 1000), min_size=1, max_size=6), st.integers(32, 10_000))
+def test_a_heap_that_gains_at_each_round_is_never_where_it_was(noise: list[int], step: int) -> None:
+    heaps = [0]
+    for more in noise:
+        heaps.append(heaps[-1] + step + abs(more))
+    assert not judge.is_where_it_was(heaps)
+
+
+def test_a_heap_that_comes_back_is_where_it_was_whatever_it_did_between() -> None:
+    assert judge.is_where_it_was([5000, 4728, 5080, 4968])
+
+
+def test_one_fall_may_hide_what_was_lost_and_two_in_a_row_do_not() -> None:
+    assert not judge.is_where_it_was([5000, 4456])
+    assert judge.is_where_it_was([5000, 4456, 4200])

@@ -77,3 +77,13 @@ def test_each_object_has_its_own_count() -> None:
 def test_more_memory_than_is_worth_reading_gives_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(words, "MOST_MEMORY", 4096)
     assert words.count([Kind]) == []
+
+
+def test_a_mapping_that_is_gone_when_it_is_read_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = [Kind] * 500
+    there = words._writable()
+    page = 4096
+    monkeypatch.setattr(words, "_writable", lambda: [(page, 2 * page), *there])
+    assert words.count([Kind])[0] >= len(table)

@@ -5,6 +5,9 @@ The list follows ``dash_R_cleanup`` and ``clear_caches`` of CPython's ``Lib/test
 loaded and has it. Two of its entries are left out because real suites rely on what they drop:
 ``mimetypes._default_mime_types()`` (types that a suite added) and ``ctypes._reset_cache()``
 (pointer types that ctypes code holds on to).
+
+Beyond that list, the tables that the standard library keeps of threads and tasks are made anew: how
+large such a table is depends on how many ran at once when it was last enlarged.
 """
 
 from __future__ import annotations
@@ -13,11 +16,11 @@ import collections.abc
 import copyreg
 import sys
 import warnings
+from contextlib import nullcontext
 from inspect import isabstract
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from types import ModuleType
     from typing import Any
 
 # (module, dotted path of a function without arguments)
@@ -35,6 +38,15 @@ _CALLS = (
     ("inspect", "modulesbyfile.clear"),
     ("importlib.metadata", "FastPath.__new__.cache_clear"),
     ("distutils.dir_util", "_path_created.clear"),
+)
+
+# (module, dotted path of a dict or set, dotted path of the lock that guards it)
+_TABLES = (
+    ("threading", "_active", "_active_limbo_lock"),
+    ("threading", "_dangling.data", ""),
+    ("concurrent.futures.thread", "_threads_queues.data", "_global_shutdown_lock"),
+    ("asyncio.tasks", "_all_tasks.data", ""),
+    ("asyncio.tasks", "_scheduled_tasks.data", ""),
 )
 
 
@@ -62,9 +74,10 @@ class Caches:
             if type(names) is dict and "__warningregistry__" in names:
                 del names["__warningregistry__"]
         for name, path in _CALLS:
-            module = sys.modules.get(name)
-            if module is not None:
-                _call(module, path)
+            function = _find(name, path)
+            if function is not None:
+                function()
+        _make_tables_anew()
         for function in getattr(sys.modules.get("typing"), "_cleanups", ()):
             function()
         for abstract in self._abstract:
@@ -89,10 +102,30 @@ class Caches:
         sys.path_importer_cache.update(self._importers)
 
 
-def _call(module: ModuleType, path: str) -> None:
-    target: Any = module
+def _find(module: str, path: str) -> Any:
+    """What the loaded module has there, or None."""
+    target: Any = sys.modules.get(module) if path else None
     for name in path.split("."):
         target = getattr(target, name, None)
-        if target is None:
-            return
-    target()
+    return target
+
+
+def _make_tables_anew() -> None:
+    """Each as large as what is in it needs, with the same in it."""
+    for name, path, lock in _TABLES:
+        with _find(name, lock) or nullcontext():
+            _make_anew(_find(name, path))
+
+
+def _make_anew(table: Any) -> None:
+    # One entry after the other: a whole update may take over the other's size.
+    if isinstance(table, dict):
+        same = list(table.items())
+        table.clear()
+        for key, value in same:
+            table[key] = value
+    elif isinstance(table, set):
+        members = list(table)
+        table.clear()
+        for member in members:
+            table.add(member)

@@ -25,6 +25,8 @@ class Explain:
     message ``leakgrid phase explain <window>``.
     """
 
+    worn = False  # a suspect or two per process
+
     def __init__(self, settings: dict[str, Any], requests: Requests, journal: Journal) -> None:
         self._settings = settings
         self._requests = requests

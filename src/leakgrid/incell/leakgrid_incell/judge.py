@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 REMAINDERS = 64
 """Bytes: four blocks that were cut from another place than before, 16 bytes each (malloc.c)."""
 
+SMALLEST_BLOCK = 32
+"""Bytes, of glibc's malloc on 64-bit machines."""
+
 LEAK, SETTLED, IRREGULAR, UNCLEAR = "leak", "settled", "irregular", "unclear"
 
 
@@ -61,6 +64,17 @@ def enough_calls(hits: int, tries: int, entries: int) -> int:
     None in so many tries: once in as many is taken for granted.
     """
     return -(-entries * tries // max(1, hits))
+
+
+def is_where_it_was(heaps: Sequence[int]) -> bool:
+    """Whether the heap is as large as at an earlier reading, or has only fallen for two rounds.
+
+    What is lost at each call adds up over all rounds, so a heap that wanders (sets and dicts that
+    are made anew where threads happened to come and go) shows itself by coming back.
+    """
+    *before, last = heaps
+    back = any(-REMAINDERS <= last - heap < SMALLEST_BLOCK for heap in before)
+    return back or (len(heaps) > 2 and heaps[-3] >= heaps[-2] >= last)
 
 
 class Rest:

@@ -148,11 +148,13 @@ class Targets:
         self._real: dict[str, str] = {}
         self._paths = {os.path.realpath(path) for path in libraries}
         self._ranges: list[tuple[int, int]] = []
+        self._loaded: set[str] = set()
         self._types: dict[int, type] = {}
 
     def refresh(self, objects: Sequence[object] | None = None) -> None:
         """Look for new types among ``objects`` (default: everything that is tracked)."""
-        self._ranges = _mapped(self._paths)
+        if len(self._loaded) < len(self._paths):
+            self._ranges, self._loaded = _mapped(self._paths)
         everything = gc.get_objects() if objects is None else objects
         for kind in everything:
             if isinstance(kind, type) and self._defines(kind):
@@ -278,9 +280,10 @@ def slots_of(kind: type) -> Sequence[int]:
     return [_word.from_address(id(kind) + offset).value for offset in _SLOT_OFFSETS]
 
 
-def _mapped(paths: set[str]) -> list[tuple[int, int]]:
-    """Address ranges of the given files in this process, neighbours as one."""
+def _mapped(paths: set[str]) -> tuple[list[tuple[int, int]], set[str]]:
+    """Address ranges of the given files in this process, neighbours as one; and which are there."""
     ranges: list[tuple[int, int]] = []
+    loaded = set()
     if _LINUX:
         with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
             for line in maps:
@@ -290,7 +293,8 @@ def _mapped(paths: set[str]) -> list[tuple[int, int]]:
                     if ranges and ranges[-1][1] == low:
                         low = ranges.pop()[0]
                     ranges.append((low, high))
-    return ranges
+                    loaded.add(fields[5])
+    return ranges, loaded
 
 
 def all_named(targets: Targets, item: pytest.Item) -> Iterator[tuple[object, str]]:

@@ -27,6 +27,7 @@ class Requests:
     def __init__(self, library: str) -> None:
         self._library: Any = None
         self._reader: Callable[[], int] | None = None
+        self._wipe: Callable[[int], object] | None = None
         if library:
             import ctypes
 
@@ -88,6 +89,14 @@ class Requests:
                 self._library.leakgrid_heap if self.available else _heap_reader()
             )
         return self._reader()
+
+    def wipe(self, on: bool) -> None:
+        """Whether freed blocks are cleared from now on; only the preloaded meter can do that."""
+        if self._wipe is None:
+            import ctypes
+
+            self._wipe = getattr(ctypes.CDLL(None), "leakgrid_wipe", bool)
+        self._wipe(int(on))
 
     def try_heap(self, allocators: Mapping[str, int]) -> tuple[list[str], list[str]]:
         """Allocate by each way an extension can; (planted, seen) are their names.

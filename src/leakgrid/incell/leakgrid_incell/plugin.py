@@ -117,8 +117,11 @@ class Conductor:
         name = self.items[index].nodeid if index >= 0 else ""
         return float(self.plan["limits"].get(name, self.plan["limit"]))
 
-    def run_batch(self, batch: Batch, slots: Slots | None) -> None:
-        """Run one batch in this process and say at its end what the process holds."""
+    def run_batch(self, batch: Batch, slots: Slots | None) -> int:
+        """Run one batch in this process and say at its end what the process holds.
+
+        Return how many tests were left to another process, which is younger than this one.
+        """
         self.journal.write("batch", batch=batch.number, pid=os.getpid())
         # CPython gives up its locks in a forked child (PyOS_AfterFork_Child) and their memory is
         # lost: that is the fork's, not the tests', so counting begins behind it.
@@ -144,9 +147,16 @@ class Conductor:
             if every > 1 and (position + 1) % every == 0:
                 self.leak_check()
                 self.requests.message("phase", "tests", str((position + 1) // every))
+            if slots is not None and self.is_worn():
+                break
         if slots is not None:
             slots.note(batch.number, -1)
         self.finish_batch(batch)
+        return len(items) - position - 1 if items else 0
+
+    def is_worn(self) -> bool:
+        """Whether what earlier tests lost makes each further repetition dear."""
+        return self.screen is not None and self.screen.worn
 
     def run_item(
         self, batch: Batch, index: int, item: pytest.Item, following: pytest.Item | None
@@ -198,7 +208,8 @@ class Conductor:
 
             repeatable = screen.run(batch.number, index, Subject(item, double, note))
         # What a failed repetition may have spoilt is set up afresh for the next test.
-        why = tear_down(item, following if repeatable else None)
+        last = not repeatable or (slots is not None and self.is_worn())
+        why = tear_down(item, None if last else following)
         if why:
             self.journal.write("teardown-error", batch=batch.number, test=index, why=_short(why))
         if following is None or following.path != item.path:

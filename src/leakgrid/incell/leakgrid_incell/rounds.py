@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from leakgrid_incell.screen import Screen
 
 SHORT = (2, 4, 8)  # calls of the first rounds
-SCANNED = 8  # calls of a round between two looks at where references live
+SCANNED = 8  # calls of a round between two looks at where references live, or
+SCANNED_REFERENCES = 64  # fewer that lose so many
 MOST_SCANNED = 16  # objects to look for
+MOST_LOOKS = 4  # rounds between the two until two of them left the heap as it was
 LOOK_AFTER = 24  # calls after which the holders are looked at, to drop the obvious early
 SINGLES = 12
 WINDOWS = 8
@@ -33,11 +35,10 @@ POOL = 200  # entries: a pool of up to so many is full before anything is called
 ROOMY = 1000  # entries: a pool of up to so many, where to fill it is cheap
 ROOMY_SECONDS = 2.0  # CPU seconds for the calls of one test until then
 MOST_WINDOWS = 16
-SMALLEST_BLOCK = 32  # bytes, of glibc's malloc on 64-bit machines
 # CPython 3.8 to 3.10 makes a cache for each code object at its 1,024th run (ceval.c, opcache); from
 # 3.11 on, code is specialised after a few. pytest's own code runs once per call.
 MACHINERY_CALLS = 1100 if sys.version_info < (3, 11) else 40
-MACHINERY_SECONDS = 2.0
+MACHINERY_SECONDS = 0.2  # of one test; the next one goes on
 PATIENCE = 3  # budgets of a busy machine's time; the budget itself is CPU time
 MOST_BYTES = 256 * 1024 * 1024
 
@@ -78,6 +79,7 @@ class Rounds:
         while screen.machinery < MACHINERY_CALLS and time.process_time() < limit:
             screen.machinery += 1
             self._call(1)
+        self.calls = 1  # the same rounds for each test, whichever came first
         screen.settle()
         fresh = gc.get_objects()
         screen.targets.refresh([o for o in fresh if isinstance(o, type)])
@@ -87,9 +89,11 @@ class Rounds:
         self._frozen = True
         meter.start()
         # Nothing that is made between two readings may stay: it would show in the second one.
-        rows = self._rows = meter.table(len(SHORT))
+        rows = self._rows = meter.table(len(SHORT) + 2)
         pairs = list(zip(rows, rows[1:]))
-        slopes = None  # bound before the first reading: None counts, where it is not immortal
+        spare = rows[-2:]
+        # Bound before the first reading, as None counts where it is not immortal.
+        slopes = outcome = None
         for number in range(len(SHORT)):
             self._call(SHORT[number])
             self._read(rows[number])
@@ -97,21 +101,25 @@ class Rounds:
                 self._pair = pairs[number - 1]
                 if self._flat(*self._pair):
                     return verdicts.result("flat")
-                if slopes := self._lost_before(rows[: number + 1], SHORT):
+                if slopes := self._lost_before(rows[: number + 1], SHORT[number]):
                     return self._lost_references(slopes)
-        return self._lost(_slopes(rows, SHORT), rows) or self._chase()
+                if slopes := _slopes(rows[: number + 1], SHORT) or None:
+                    if outcome := self._lost(slopes, spare, SCANNED):
+                        return outcome
+                    slopes = None
+                    self._read(rows[number])
+        return self._chase()
 
-    def _lost_before(
-        self, rows: Sequence[array[int]], counts: Sequence[int]
-    ) -> dict[int, int] | None:
+    def _lost_before(self, rows: Sequence[array[int]], calls: int) -> dict[int, int] | None:
         """What this test loses, where it is nothing but what an earlier one was proven to lose.
 
-        None, not an empty dict, which would be alive at the next reading.
+        ``calls`` are those of the last round. None, not an empty dict, which would be alive at the
+        next reading.
         """
-        slopes = _slopes(rows, counts)
-        fell = rows[-2][measure.HEAP] - rows[-1][measure.HEAP] > judge.REMAINDERS
+        slopes, _ = _steps(rows[-2], rows[-1], calls)
         known = all(self._is_lost(cell) for cell in slopes if cell != measure.TOTAL)
-        return slopes if slopes and known and not fell else None
+        still = judge.is_where_it_was([row[measure.HEAP] for row in rows])
+        return slopes if slopes and known and still else None
 
     def _is_lost(self, cell: int) -> bool:
         own = cell >= len(measure.FIXED)
@@ -121,30 +129,49 @@ class Rounds:
         cells = [cell for cell in slopes if cell != measure.TOTAL]
         return verdicts.lost((self._meter.name(cell), slopes[cell]) for cell in cells)
 
-    def _lost(self, slopes: dict[int, int], rows: Sequence[array[int]]) -> dict[str, Any] | None:
+    def _lost(
+        self, slopes: dict[int, int], rows: Sequence[array[int]], most: int
+    ) -> dict[str, Any] | None:
         """The outcome where references were lost, exactly as many at each call, and nothing else.
 
-        No more words hold the object's address then (see :mod:`leakgrid_incell.words`), in each of
-        two windows; without that proof, or with anything else that grew, this says nothing. Two of
-        ``rows`` are read anew.
+        No more words hold the object's address then (see :mod:`leakgrid_incell.words`), behind two
+        windows of ``most`` calls that leave the heap as it was; without that proof, or with
+        anything else that grew, this says nothing. The two ``rows`` are read anew.
         """
-        cells = [cell for cell in slopes if cell != measure.TOTAL]
+        cells = [cell for cell in slopes if cell != measure.TOTAL and not self._is_lost(cell)]
         if not 0 < len(cells) <= MOST_SCANNED or min(cells) < len(measure.FIXED):
             return None
-        things = [self._meter.thing(cell) for cell in cells]
-        held = self._words(things)
-        for _ in range(2):
-            self._read(rows[0])
-            self._call(SCANNED)
-            self._read(rows[1])
-            if not held or _slopes(rows[:2], (0, SCANNED)) != slopes:
+        least = min(slopes[cell] for cell in cells)
+        length = min(most, max(2, -(-SCANNED_REFERENCES // least)))
+        self._screen.wipe(True)  # or each block that was freed keeps a copy of what it held
+        try:
+            self._call(max(2, length // 4))  # what was freed before is used again
+            if not self._nobody_holds(cells, slopes, rows, length):
                 return None
-            before, held = held, self._words(things)
-            gained = [now - then for then, now in zip(before, held)]
-            if any(4 * more > slopes[cell] * SCANNED for cell, more in zip(cells, gained)):
-                return None
-        self._screen.lost.update(map(id, things))
+        finally:
+            self._screen.wipe(False)
+        self._screen.lost.update(id(self._meter.thing(cell)) for cell in cells)
         return self._lost_references(slopes)
+
+    def _nobody_holds(
+        self, cells: list[int], slopes: dict[int, int], rows: Sequence[array[int]], length: int
+    ) -> bool:
+        """Whether no more words hold what the cells count, behind two windows of so many calls."""
+        things = [self._meter.thing(cell) for cell in cells]
+        held, calls, still = self._words(things), 0, 0
+        for _ in range(MOST_LOOKS if held else 0):
+            self._read(rows[0])
+            self._call(length)
+            self._read(rows[1])
+            steps, moved = _steps(rows[0], rows[1], length)
+            if steps != slopes:
+                return False
+            calls, still = calls + length, still + (not moved)
+            if still == 2:
+                now = self._words(things)
+                lost = [slopes[cell] * calls for cell in cells]
+                return all(4 * (b - a) <= most for a, b, most in zip(held, now, lost))
+        return False
 
     def _words(self, things: Sequence[object]) -> list[int]:
         self._screen.settle()
@@ -158,6 +185,7 @@ class Rounds:
         self._note_names()
         start: Snapshot | None = None
         began = 0
+        slopes = outcome = None
         self._read(rows[0])
         while self.calls < self._enough():
             before, after = rows[self._windows], rows[self._windows + 1]
@@ -167,26 +195,27 @@ class Rounds:
                 first[:] = before
             if self._flat_window(before, after):
                 return verdicts.result("settled", f"flat after {self.calls // 2} calls")
-            if slopes := self._lost_before((before, after), (0, self.calls // 2)):
+            if slopes := self._lost_before(rows[: self._windows + 1], self.calls // 2):
                 return self._lost_references(slopes)
-            if start is None:
-                slopes = _slopes((before, after), (0, self.calls // 2))
-                if outcome := self._lost(slopes, rows[-2:]):
-                    return outcome
-                slopes = None
-                self._read(after)
-            elif self.calls == 2 * began:
+            if start is not None and self.calls == 2 * began:
                 change = Change(start, self._snapshot(began, start), began)
                 if verdicts.held_by_python(self._meter, first, after, change):
                     return verdicts.result("held", change.holder_text())
                 del change
                 self._read(after)
+            elif slopes := _slopes((before, after), (0, self.calls // 2)) or None:
+                if outcome := self._lost(slopes, rows[-2:], max(SCANNED, self.calls // 4)):
+                    return outcome
+                slopes = None
+                self._read(after)
         return self._late()
 
-    def _flat_window(self, before: array[int], after: array[int]) -> bool:
+    def _flat_window(self, before: array[int], after: array[int], thaw: bool = False) -> bool:
         """As many calls again as there were; whether nothing grew."""
         self._counts[self._windows] = self.calls  # a local name would count as one more reference
         self._call(self.calls)
+        if thaw:
+            self._thaw()
         self._read(after)
         self._pair = before, after
         self._add_window(self._counts[self._windows], before, after)
@@ -217,9 +246,10 @@ class Rounds:
         roomy = self._enough() > POOL  # asked first: the single calls are read into the same rows
         hits = self._singles()
         if roomy:
+            self._thaw()
             self._read(rows[0])
             while self.calls < judge.enough_calls(hits, SINGLES, POOL) or self._is_cheap():
-                if self._flat_window(*rows[:2]):
+                if self._flat_window(rows[0], rows[1], thaw=True):
                     return verdicts.result("settled", f"flat after {self.calls // 2} calls")
                 rows[0][:] = rows[1]
         for _ in range(2):
@@ -309,6 +339,12 @@ class Rounds:
         self._screen.settle()
         self._meter.read(row)
 
+    def _thaw(self) -> None:
+        """Freeze anew what is alive: or each call takes longer, the more objects were lost."""
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
+
     def _snapshot(self, born: int = 0, before: Snapshot | None = None) -> Snapshot:
         """Look at who holds what; the collector's old objects are frozen again behind it."""
         self._screen.settle()
@@ -317,8 +353,8 @@ class Rounds:
         self._note()
         found = Snapshot(watched, young, born, before, self._screen.libraries)
         del young, watched
-        self._screen.settle()
         gc.freeze()
+        self._screen.settle()
         return found
 
 
@@ -329,7 +365,7 @@ def _grown(before: Sequence[int], after: Sequence[int]) -> list[int]:
     the block before it: the same blocks may count up to 16 bytes more or less (malloc.c, MINSIZE).
     """
     grown = [cell for cell, value in enumerate(after) if value > before[cell]]
-    small = after[measure.HEAP] - before[measure.HEAP] < SMALLEST_BLOCK
+    small = after[measure.HEAP] - before[measure.HEAP] < judge.SMALLEST_BLOCK
     return grown[1:] if small and grown and grown[0] == measure.HEAP else grown
 
 
@@ -342,11 +378,21 @@ def _slopes(rows: Sequence[array[int]], counts: Sequence[int]) -> dict[int, int]
     slopes: dict[int, int] = {}
     still = False
     for before, after, calls in zip(rows, rows[1:], counts[1:]):
-        grown = {cell: after[cell] - before[cell] for cell in _grown(before, after)}
-        still = grown.pop(measure.HEAP, 0) == 0 or still
-        steps = {cell: growth // calls for cell, growth in grown.items()}
-        exact = all(growth == steps[cell] * calls for cell, growth in grown.items())
-        if not exact or (slopes and steps != slopes):
+        steps, moved = _steps(before, after, calls)
+        if not steps or (slopes and steps != slopes):
             return {}
         slopes = steps
+        still = still or not moved
     return slopes if still else {}
+
+
+def _steps(before: Sequence[int], after: Sequence[int], calls: int) -> tuple[dict[int, int], bool]:
+    """What each cell but the heap gained per call, and whether the heap grew, too.
+
+    Nothing where one of them is no whole number.
+    """
+    grown = {cell: after[cell] - before[cell] for cell in _grown(before, after)}
+    moved = grown.pop(measure.HEAP, 0) > 0
+    steps = {cell: growth // calls for cell, growth in grown.items()}
+    exact = all(growth == steps[cell] * calls for cell, growth in grown.items())
+    return (steps if exact else {}), moved

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from leakgrid_incell.repeat import Subject
     from leakgrid_incell.standalone import Notes
 
+WORN = 1.5
+"""Times as many objects as before the first test: the collector and every look walk all of them."""
+MANY_CALLS = 100
 BUDGET = 20.0
 """CPU seconds for one test; three times as many of a clock, for tests that wait."""
 
@@ -43,9 +46,12 @@ class Screen:
         self._requests = requests
         self.repeater = Repeater()
         self.meter = measure.Meter(requests.heap)
+        self.wipe = requests.wipe
         self.libraries: Sequence[str] = plan["libraries"]
         self.targets = measure.Targets(self.libraries)
         self._caches: Caches | None = None
+        self.worn = False
+        self._objects = 0  # alive before the first test
         self.machinery = 0  # calls that warmed up pytest itself in this process
         self.lost: set[int] = set()  # ids of objects to which references are proven to be lost
         self.constants = [None, True, False, (), *range(-5, 257)]
@@ -57,6 +63,7 @@ class Screen:
         tracing.install(self._requests.heap)
         self._caches = Caches()
         self.targets.refresh()
+        self._objects = len(gc.get_objects())
 
     def run(self, batch: int, index: int, subject: Subject) -> bool:
         """Screen one test that has just passed, and write what came out."""
@@ -77,6 +84,9 @@ class Screen:
             seconds=round(time.perf_counter() - began, 6),
             **result,
         )
+        if rounds.calls >= MANY_CALLS:
+            gc.unfreeze()
+            self.worn = len(gc.get_objects()) > WORN * self._objects
         return bool(result["status"] != "not-repeatable")
 
     def settle(self) -> None:

@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 ENVIRON = {"PYTHONMALLOC": "malloc", "PYTHONHASHSEED": "0"}
-TUNABLES = ("glibc.malloc.tcache_count=0", "glibc.malloc.arena_max=1")
+TUNABLES = (
+    "glibc.malloc.tcache_count=0",
+    "glibc.malloc.arena_max=1",
+    "glibc.pthread.stack_cache_size=0",
+)
 MARKER = "leakgrid_accept"
 _UNITS = {"refs": "references to", "fds": "descriptors of", "threads": "threads named"}
 _JUDGED = ("flat", "settled", "held", "irregular", "leak")

@@ -17,6 +17,7 @@ import os
 import re
 import struct
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from leakgrid_incell.native import load_addresses
@@ -28,7 +29,7 @@ _CHUNK = 1 << 20
 _LOAD, _WRITE = 1, 2
 _TAG = 7
 """The bits of an address that alignment leaves free."""
-MOST_MEMORY = 1 << 29
+MOST_MEMORY = 1 << 30
 """Bytes: to read more takes longer than to call a test a few hundred times."""
 
 
@@ -101,12 +102,14 @@ def _memory() -> Iterator[tuple[mmap.mmap, int]]:
         try:
             for low, high in ranges:
                 memory.seek(low)
-                while low < high:
-                    length = memory.readinto(view[: min(_CHUNK, high - low)])
-                    if not length:
-                        break
-                    low += length
-                    yield buffer, length
+                # A mapping may be gone by now, as the stack of a thread that ended.
+                with suppress(OSError):
+                    while low < high:
+                        length = memory.readinto(view[: min(_CHUNK, high - low)])
+                        if not length:
+                            break
+                        low += length
+                        yield buffer, length
         finally:
             view.release()
 

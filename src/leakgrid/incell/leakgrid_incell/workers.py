@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from leakgrid_incell.journal import Journal
 
 _NO_TEST = -1  # in place of the running test
-_FINISHED = -2
+_FINISHED = -2  # with so many tests less as were left to another worker
 _PAUSE = 0.02
 _PR_SET_PDEATHSIG = 1
 
@@ -64,13 +64,15 @@ class Workers:
     A worker that dies or hangs is charged to the test it was running. With ``restart`` ``"all"``
     the batch begins again without that test (memcheck: what a dead process had lost is not
     known), with ``"rest"`` it goes on behind it.
+
+    ``run_batch`` returns how many tests at the batch's end it left to another worker.
     """
 
     def __init__(
         self,
         plan: dict[str, Any],
         journal: Journal,
-        run_batch: Callable[[Batch, Slots], None],
+        run_batch: Callable[[Batch, Slots], int],
         limit_of: Callable[[int], float],
     ) -> None:
         self._plan = plan
@@ -92,10 +94,13 @@ class Workers:
             for pid, status in self._ended(running):
                 batch = running.pop(pid)
                 # A test may end the interpreter with status 0, too: only the batch's end counts.
-                if status != 0 or self._slots.read(batch.number)[0] != _FINISHED:
+                left = _FINISHED - self._slots.read(batch.number)[0]
+                if status != 0 or left < 0:
                     self._lost(batch, pid, status)
-                    if batch.indices:
-                        waiting.insert(0, batch)
+                else:
+                    batch.indices = batch.indices[len(batch.indices) - left :]
+                if batch.indices:
+                    waiting.insert(0, batch)
             time.sleep(_PAUSE)
 
     def _fork(self, batch: Batch) -> int:
@@ -106,8 +111,8 @@ class Workers:
         code = 70
         try:
             die_with_parent()
-            self._run_batch(batch, self._slots)
-            self._slots.note(batch.number, _FINISHED)
+            left = self._run_batch(batch, self._slots)
+            self._slots.note(batch.number, _FINISHED - left)
             code = 0
         except BaseException as error:
             self._journal.write("worker-error", batch=batch.number, error=repr(error)[:2000])

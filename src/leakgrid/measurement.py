@@ -239,7 +239,10 @@ class Measurement:
                 stacked, unseen = growth.with_stacks(grew, seen.stacks)
                 grown += stacked
                 dropped += unseen
-            dropped += [*seen.repeated.dropped, *seen.repeated.not_judged]
+            found_in = {
+                test for item in grown if item.detector == growth.DETECTOR for test in item.tests
+            }
+            dropped += [*seen.repeated.dropped_but(found_in), *seen.repeated.not_judged]
         return evidence.one_each(lost, grown), tuple(dropped)
 
     def _confirmed(

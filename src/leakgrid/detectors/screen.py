@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from leakgrid.detectors import fds, growth, refs, sharding, threads
@@ -77,13 +77,16 @@ class ScreenReport:
         """For each screened test whether it could be repeated."""
         return {name: test.status != NOT_REPEATABLE for name, test in self.tests.items()}
 
-    @property
-    def dropped(self) -> tuple[Mapping[str, str], ...]:
-        """Growth that is none of the extension's: the test and why, for ``CellResult.dropped``."""
+    def dropped_but(self, found_in: Collection[str] = ()) -> tuple[Mapping[str, str], ...]:
+        """Growth that is none of the extension's: the test and why, for ``CellResult.dropped``.
+
+        ``found_in`` are tests of which memcheck showed that the extension's memory grew, too.
+        """
         return tuple(
             {"what": f"growth in {test.test}", "why": test.why}
             for test in self.tests.values()
             if test.status in JUDGED and test.status not in ("flat", LEAK)
+            if test.test not in found_in
         )
 
     @property

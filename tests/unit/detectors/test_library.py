@@ -131,9 +131,9 @@ def test_the_preloaded_meter_counts_a_block_the_same_whatever_was_free_before(tm
     code = """
 import ctypes
 libc = ctypes.CDLL(None)
-libc.malloc.restype = libc.calloc.restype = ctypes.c_void_p
+libc.malloc.restype = libc.calloc.restype = libc.realloc.restype = ctypes.c_void_p
 libc.malloc.argtypes = [ctypes.c_size_t]
-libc.calloc.argtypes = [ctypes.c_size_t] * 2
+libc.calloc.argtypes = libc.realloc.argtypes = [ctypes.c_size_t] * 2
 libc.free.argtypes = [ctypes.c_void_p]
 read = libc.leakgrid_heap_in_use
 read.restype = ctypes.c_size_t
@@ -147,11 +147,35 @@ for number in range(0, 400, 2):
     at[number] = read() - before
 for number in range(1, 400, 2):
     before = read()
-    blocks[number] = libc.calloc(19, 100)
+    blocks[number] = libc.realloc(libc.calloc(19, 10), 1900)
     at[number] = read() - before
-print(len({size for size in at if size > 1900}), libc.calloc(2**62, 8), libc.malloc(2**64 - 1))
+print({size for size in at if size > 1800}, libc.calloc(2**62, 8), libc.malloc(2**64 - 1))
 """
-    assert preloaded(meter, code) == "1 None None\n"
+    assert preloaded(meter, code) == "{1920} None None\n"
+
+
+@NEEDS_CC
+def test_a_block_that_its_owner_fills_beyond_what_was_asked_for_is_still_given_back(tmp_path):
+    meter = library.heap_meter(tmp_path)
+    if meter is None:
+        pytest.skip("no glibc")
+    code = """
+import ctypes
+libc = ctypes.CDLL(None)
+libc.malloc.restype = libc.malloc_usable_size.restype = ctypes.c_size_t
+libc.malloc_usable_size.argtypes = libc.free.argtypes = [ctypes.c_size_t]
+read = libc.leakgrid_heap_in_use
+read.restype = ctypes.c_size_t
+at = [0] * 2
+for _ in range(3):
+    at[0] = read()
+    block = libc.malloc(100_000)
+    ctypes.memset(block, 120, libc.malloc_usable_size(block))
+    libc.free(block)
+    at[1] = read()
+print(abs(at[1] - at[0]) < 5000)
+"""
+    assert preloaded(meter, code) == "True\n"
 
 
 @NEEDS_CC

@@ -90,7 +90,8 @@ def test_growth_that_is_none_is_listed_with_its_reason_and_no_finding(status: st
     report = writer.report()
     assert report.findings() == ()
     assert report.not_judged == ()
-    assert [item["why"] for item in report.dropped] == ["held by Python (list x.KEPT)"]
+    assert [item["why"] for item in report.dropped_but()] == ["held by Python (list x.KEPT)"]
+    assert report.dropped_but({"t.py::a"}) == ()
 
 
 def test_what_ran_out_of_time_is_neither_found_nor_clean() -> None:

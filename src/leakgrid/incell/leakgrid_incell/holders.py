@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 _FILES = ("_io.FileIO", "socket.socket", "_socket.socket")
 _HEAP_TYPE = 1 << 9
 _MANAGED_DICT = (1 << 4) if sys.version_info >= (3, 11) else 0
-_ROUNDING = 78  # bytes: two allocations an object, each up to 31 + 8 bytes larger (heap.c)
+_ROUNDING = (
+    48  # bytes: two allocations an object, each up to 15 + 8 bytes larger (malloc(3), glibc)
+)
 # The size of these says what they occupy; behind others, native code may hold more.
 _OPEN = (
     list, dict, tuple, set, frozenset, str, bytes, bytearray, int, float, complex, bool, type(None),

@@ -96,19 +96,42 @@ def test_without_valgrinds_headers_it_serves_the_screen_and_says_so(tmp_path, mo
     assert library.client_requests(tmp_path / "cache") == (path, missing)
 
 
-@NEEDS_CC
-def test_the_preloaded_meter_counts_what_is_allocated_and_forgets_what_is_freed(tmp_path):
-    meter = library.heap_meter(tmp_path)
-    if meter is None:
-        pytest.skip("no glibc")
-    code = """
+FUNCTIONS = """
 import ctypes
 libc = ctypes.CDLL(None)
-libc.malloc.restype = libc.realloc.restype = ctypes.c_void_p
-libc.free.argtypes = [ctypes.c_void_p]
+libc.malloc.restype = libc.calloc.restype = libc.realloc.restype = ctypes.c_void_p
+libc.malloc.argtypes = [ctypes.c_size_t]
+libc.calloc.argtypes = [ctypes.c_size_t] * 2
 libc.realloc.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+libc.free.argtypes = libc.malloc_usable_size.argtypes = [ctypes.c_void_p]
 read = libc.leakgrid_heap_in_use
-read.restype = ctypes.c_size_t
+read.restype = libc.malloc_usable_size.restype = ctypes.c_size_t
+"""
+
+
+@pytest.fixture
+def meter(tmp_path):
+    built = library.heap_meter(tmp_path)
+    if built is None:
+        pytest.skip("no glibc")
+    return built
+
+
+def preloaded(meter, code):
+    done = subprocess.run(
+        [sys.executable, "-c", FUNCTIONS + code],
+        env={**os.environ, "LD_PRELOAD": str(meter)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
+@NEEDS_CC
+def test_the_preloaded_meter_counts_what_is_allocated_and_forgets_what_is_freed(meter):
+    code = """
 at = [0] * 8
 for _ in range(3):
     at[0] = read()
@@ -124,19 +147,8 @@ print(at[1] - at[0] >= 100_000, at[2] - at[1] >= 200_000, abs(at[3] - at[0]) < 1
 
 
 @NEEDS_CC
-def test_the_preloaded_meter_counts_a_block_the_same_whatever_was_free_before(tmp_path):
-    meter = library.heap_meter(tmp_path)
-    if meter is None:
-        pytest.skip("no glibc")
+def test_the_preloaded_meter_counts_a_block_the_same_whatever_was_free_before(meter):
     code = """
-import ctypes
-libc = ctypes.CDLL(None)
-libc.malloc.restype = libc.calloc.restype = libc.realloc.restype = ctypes.c_void_p
-libc.malloc.argtypes = [ctypes.c_size_t]
-libc.calloc.argtypes = libc.realloc.argtypes = [ctypes.c_size_t] * 2
-libc.free.argtypes = [ctypes.c_void_p]
-read = libc.leakgrid_heap_in_use
-read.restype = ctypes.c_size_t
 at = [0] * 400
 blocks = [libc.malloc(size) for size in range(2000, 2400)]
 for block in blocks[::2]:
@@ -155,17 +167,8 @@ print({size for size in at if size > 1800}, libc.calloc(2**62, 8), libc.malloc(2
 
 
 @NEEDS_CC
-def test_a_block_that_its_owner_fills_beyond_what_was_asked_for_is_still_given_back(tmp_path):
-    meter = library.heap_meter(tmp_path)
-    if meter is None:
-        pytest.skip("no glibc")
+def test_a_block_that_its_owner_fills_beyond_what_was_asked_for_is_still_given_back(meter):
     code = """
-import ctypes
-libc = ctypes.CDLL(None)
-libc.malloc.restype = libc.malloc_usable_size.restype = ctypes.c_size_t
-libc.malloc_usable_size.argtypes = libc.free.argtypes = [ctypes.c_size_t]
-read = libc.leakgrid_heap_in_use
-read.restype = ctypes.c_size_t
 at = [0] * 2
 for _ in range(3):
     at[0] = read()
@@ -179,15 +182,8 @@ print(abs(at[1] - at[0]) < 5000)
 
 
 @NEEDS_CC
-def test_the_preloaded_meter_clears_what_is_freed_when_it_is_asked_to(tmp_path):
-    meter = library.heap_meter(tmp_path)
-    if meter is None:
-        pytest.skip("no glibc")
+def test_the_preloaded_meter_clears_what_is_freed_when_it_is_asked_to(meter):
     code = """
-import ctypes
-libc = ctypes.CDLL(None)
-libc.malloc.restype = ctypes.c_void_p
-libc.free.argtypes = [ctypes.c_void_p]
 found = []
 for on in (0, 1, 0):
     libc.leakgrid_wipe(on)
@@ -199,15 +195,3 @@ for on in (0, 1, 0):
 print(found)
 """
     assert preloaded(meter, code) == "[True, False, True]\n"
-
-
-def preloaded(meter, code):
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "LD_PRELOAD": str(meter)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stderr == ""
-    return done.stdout

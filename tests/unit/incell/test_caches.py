@@ -8,11 +8,10 @@ import time
 
 import pytest
 from leakgrid_incell import caches
-from leakgrid_incell.caches import Caches
 
 
 def test_the_table_of_threads_is_as_large_as_after_a_start_with_few_of_them() -> None:
-    state = Caches()
+    state = caches.Caches()
     state.clear()
     before = sys.getsizeof(threading._active)
     wait = threading.Event()
@@ -32,7 +31,7 @@ def test_threads_that_run_are_still_known_after_clearing() -> None:
     thread = threading.Thread(target=wait.wait, name="still there")
     thread.start()
     try:
-        Caches().clear()
+        caches.Caches().clear()
         assert thread in threading.enumerate()
         assert threading.current_thread() is threading.main_thread()
     finally:
@@ -41,7 +40,7 @@ def test_threads_that_run_are_still_known_after_clearing() -> None:
 
 
 def test_caches_of_the_standard_library_are_emptied() -> None:
-    state = Caches()
+    state = caches.Caches()
     time.strptime("2026", "%Y")
     cache = sys.modules["_strptime"]._regex_cache
     assert cache

@@ -103,7 +103,7 @@ class Rounds:
                     return verdicts.result("flat")
                 if slopes := self._lost_before(rows[: number + 1], SHORT[number]):
                     return self._lost_references(slopes)
-                if slopes := _slopes(rows[: number + 1], SHORT) or None:
+                if slopes := _slopes(rows[: number + 1], SHORT):
                     if outcome := self._lost(slopes, spare, SCANNED):
                         return outcome
                     slopes = None
@@ -203,7 +203,7 @@ class Rounds:
                     return verdicts.result("held", change.holder_text())
                 del change
                 self._read(after)
-            elif slopes := _slopes((before, after), (0, self.calls // 2)) or None:
+            elif slopes := _slopes((before, after), (0, self.calls // 2)):
                 if outcome := self._lost(slopes, rows[-2:], max(SCANNED, self.calls // 4)):
                     return outcome
                 slopes = None
@@ -369,10 +369,10 @@ def _grown(before: Sequence[int], after: Sequence[int]) -> list[int]:
     return grown[1:] if small and grown and grown[0] == measure.HEAP else grown
 
 
-def _slopes(rows: Sequence[array[int]], counts: Sequence[int]) -> dict[int, int]:
+def _slopes(rows: Sequence[array[int]], counts: Sequence[int]) -> dict[int, int] | None:
     """References that each object gained per call: the same whole number in every round.
 
-    Empty where a count is not as steady, where descriptors or threads grew, or where the heap grew
+    None where a count is not as steady, where descriptors or threads grew, or where the heap grew
     in every round. ``counts`` are the calls before each row.
     """
     slopes: dict[int, int] = {}
@@ -380,10 +380,10 @@ def _slopes(rows: Sequence[array[int]], counts: Sequence[int]) -> dict[int, int]
     for before, after, calls in zip(rows, rows[1:], counts[1:]):
         steps, moved = _steps(before, after, calls)
         if not steps or (slopes and steps != slopes):
-            return {}
+            return None
         slopes = steps
         still = still or not moved
-    return slopes if still else {}
+    return slopes if still else None
 
 
 def _steps(before: Sequence[int], after: Sequence[int], calls: int) -> tuple[dict[int, int], bool]:

@@ -85,7 +85,7 @@ class Screen:
             **result,
         )
         if rounds.calls >= MANY_CALLS:
-            gc.unfreeze()
+            self.release()
             self.worn = len(gc.get_objects()) > WORN * self._objects
         return bool(result["status"] != "not-repeatable")
 
@@ -104,5 +104,5 @@ class Screen:
                 break
 
     def release(self) -> None:
-        """Let the collector see everything again (between modules)."""
+        """Let the collector see everything again."""
         gc.unfreeze()
